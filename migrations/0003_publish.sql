@@ -1,0 +1,153 @@
+-- Publishing: announce a floor, draw an offset, append, ring if somebody sleeps.
+
+CREATE TABLE vulkan.dedup (
+    stream_id  integer NOT NULL REFERENCES vulkan.streams,
+    dedup_id   text NOT NULL,
+    "offset"   bigint NOT NULL,
+    expires_at timestamptz NOT NULL,
+    PRIMARY KEY (stream_id, dedup_id)
+);
+CREATE INDEX dedup_expiry ON vulkan.dedup (expires_at);
+COMMENT ON TABLE vulkan.dedup IS 'The dedup ids published within vulkan.meta.dedup_window, and the offset each one got first.';
+
+-- The advisory lock (class, key) of a publisher's floor: 8 bits that mark it as ours, 16 bits of
+-- stream, then the low 40 bits of the floor. 40 bits are 1,099 slots: no transaction lives that long,
+-- while 32 bits would wrap after four.
+CREATE FUNCTION vulkan.announce(stream_id integer) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    setting CONSTANT text := 'vulkan.floor_' || stream_id;
+    floor   bigint;
+BEGIN
+    -- Once per transaction and stream; a rolled-back savepoint takes the lock and this setting with it.
+    IF coalesce(current_setting(setting, true), '') = '' THEN
+        SELECT last_value INTO floor FROM vulkan.offset_seq;
+        PERFORM pg_advisory_xact_lock_shared(
+            1442840576 + (stream_id << 8) + ((floor >> 32) & 255)::integer,
+            ((floor & 4294967295) - CASE WHEN floor & 2147483648 = 0 THEN 0 ELSE 4294967296 END)::integer);
+        PERFORM set_config(setting, floor::text, true);
+    END IF;
+END $$;
+COMMENT ON FUNCTION vulkan.announce(integer) IS 'Internal. Announces, until the transaction ends, that it may still write offsets above the present one to this stream. Must come before the offset is drawn.';
+
+-- A sleeper holds the bell's lock exclusively. Try and unlock stand in one expression with no
+-- interrupt check between them, so a cancelled publisher cannot keep it.
+CREATE FUNCTION vulkan.ring(stream_id integer) RETURNS boolean
+LANGUAGE sql AS $$
+    SELECT CASE
+        WHEN pg_try_advisory_lock_shared(1459617794, stream_id)
+            THEN NOT pg_advisory_unlock_shared(1459617794, stream_id)
+        WHEN pg_notification_queue_usage() < 0.5
+            THEN pg_notify('vulkan', stream_id::text) IS NOT NULL
+        ELSE false
+    END
+$$;
+COMMENT ON FUNCTION vulkan.ring(integer) IS 'Internal. Notifies channel "vulkan" on commit if somebody sleeps on the stream (sleepers hold the bell: the exclusive advisory lock (1459617794, stream id)). Under load nobody sleeps and nothing is sent; a notification queue that fills up is left alone, since a full one would abort the publisher. Returns whether it rang.';
+
+CREATE FUNCTION vulkan.check_kind(kind text) RETURNS void
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF kind IS NULL OR length(kind) > 256 OR kind !~ '^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$' THEN
+        RAISE EXCEPTION 'event kind % is not valid', coalesce(quote_literal(left(kind, 300)), 'NULL')
+            USING ERRCODE = 'VK003', HINT = 'Use up to 256 characters: segments of A-Z, a-z, 0-9, "_" and "-", joined by dots.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION vulkan.check_kind(text) IS 'Raises VK003 unless the text can be the kind of an event.';
+
+CREATE FUNCTION vulkan.publish(
+    stream text, kind text, payload jsonb,
+    partition_key text DEFAULT NULL, headers jsonb DEFAULT NULL,
+    deliver_at timestamptz DEFAULT NULL, dedup_id text DEFAULT NULL
+) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+    to_stream CONSTANT integer := vulkan.stream_id(stream);
+    drawn     bigint;
+    first     bigint;
+BEGIN
+    PERFORM vulkan.check_kind(kind);
+    PERFORM vulkan.announce(to_stream);
+    drawn := nextval('vulkan.offset_seq');
+    IF dedup_id IS NOT NULL THEN
+        INSERT INTO vulkan.dedup AS d (stream_id, dedup_id, "offset", expires_at)
+        VALUES (to_stream, publish.dedup_id, drawn, clock_timestamp() + (SELECT m.dedup_window FROM vulkan.meta m))
+        ON CONFLICT ON CONSTRAINT dedup_pkey DO UPDATE
+            SET "offset" = EXCLUDED."offset", expires_at = EXCLUDED.expires_at
+            WHERE d.expires_at <= clock_timestamp();
+        IF NOT FOUND THEN
+            SELECT d."offset" INTO first FROM vulkan.dedup d
+            WHERE d.stream_id = to_stream AND d.dedup_id = publish.dedup_id;
+            RETURN first;
+        END IF;
+    END IF;
+    INSERT INTO vulkan.events ("offset", deliver_at, stream_id, kind, partition_key, payload, headers)
+    VALUES (drawn, publish.deliver_at, to_stream, publish.kind, publish.partition_key, publish.payload, publish.headers);
+    PERFORM vulkan.ring(to_stream);
+    RETURN drawn;
+END $$;
+COMMENT ON FUNCTION vulkan.publish(text, text, jsonb, text, jsonb, timestamptz, text) IS 'Appends one event to a stream, in the caller''s transaction: it commits or vanishes with it. Returns its offset; with a dedup_id seen within the window, the offset that id got first, and appends nothing. Raises VK001 (no such stream), VK003 (bad kind).';
+
+CREATE FUNCTION vulkan.publish_many(
+    stream text, kinds text[], payloads jsonb[],
+    partition_keys text[] DEFAULT NULL, headers jsonb[] DEFAULT NULL,
+    deliver_ats timestamptz[] DEFAULT NULL, dedup_ids text[] DEFAULT NULL
+) RETURNS SETOF bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+    to_stream CONSTANT integer := vulkan.stream_id(stream);
+    many      CONSTANT integer := cardinality(payloads);
+BEGIN
+    IF many IS DISTINCT FROM cardinality(kinds)
+       OR many <> coalesce(cardinality(partition_keys), many) OR many <> coalesce(cardinality(headers), many)
+       OR many <> coalesce(cardinality(deliver_ats), many) OR many <> coalesce(cardinality(dedup_ids), many) THEN
+        RAISE EXCEPTION 'the arrays of publish_many differ in length'
+            USING ERRCODE = 'VK003', HINT = 'Give every array one element per event, or leave an optional one NULL.';
+    END IF;
+    PERFORM vulkan.check_kind(k.kind) FROM (SELECT DISTINCT u.kind FROM unnest(kinds) AS u(kind)) k;
+    PERFORM vulkan.announce(to_stream);
+    IF dedup_ids IS NULL THEN
+        RETURN QUERY
+        INSERT INTO vulkan.events ("offset", deliver_at, stream_id, kind, partition_key, payload, headers)
+        SELECT nextval('vulkan.offset_seq'), u.deliver_at, to_stream, u.kind, u.partition_key, u.payload, u.headers
+        FROM unnest(kinds, payloads, partition_keys, publish_many.headers, deliver_ats)
+            AS u(kind, payload, partition_key, headers, deliver_at)
+        RETURNING events."offset";
+    ELSE
+        RETURN QUERY SELECT vulkan.publish_many_once(to_stream, kinds, payloads, partition_keys, publish_many.headers, deliver_ats, dedup_ids);
+    END IF;
+    PERFORM vulkan.ring(to_stream);
+END $$;
+COMMENT ON FUNCTION vulkan.publish_many(text, text[], jsonb[], text[], jsonb[], timestamptz[], text[]) IS 'Appends many events in one statement, in array order; returns their offsets in the same order. Otherwise as publish().';
+
+CREATE FUNCTION vulkan.publish_many_once(
+    to_stream integer, kinds text[], payloads jsonb[], partition_keys text[],
+    headers jsonb[], deliver_ats timestamptz[], dedup_ids text[]
+) RETURNS SETOF bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+    until CONSTANT timestamptz := clock_timestamp() + (SELECT m.dedup_window FROM vulkan.meta m);
+    drawn bigint[];
+BEGIN
+    SELECT array_agg(nextval('vulkan.offset_seq')) INTO drawn FROM unnest(payloads);
+    -- In the order of the ids, so that two batches with the same ids cannot deadlock.
+    INSERT INTO vulkan.dedup AS d (stream_id, dedup_id, "offset", expires_at)
+    SELECT to_stream, u.id, min(u.o), until
+    FROM unnest(dedup_ids, drawn) AS u(id, o) WHERE u.id IS NOT NULL
+    GROUP BY u.id ORDER BY u.id
+    ON CONFLICT ON CONSTRAINT dedup_pkey DO UPDATE
+        SET "offset" = EXCLUDED."offset", expires_at = EXCLUDED.expires_at
+        WHERE d.expires_at <= clock_timestamp();
+    RETURN QUERY
+    WITH message AS (
+        SELECT u.*, coalesce(d."offset", u.o) AS stands_at
+        FROM unnest(kinds, payloads, partition_keys, publish_many_once.headers, deliver_ats, dedup_ids, drawn)
+            WITH ORDINALITY AS u(kind, payload, partition_key, headers, deliver_at, id, o, nth)
+        LEFT JOIN vulkan.dedup d ON d.stream_id = to_stream AND d.dedup_id = u.id
+    ), appended AS (
+        INSERT INTO vulkan.events ("offset", deliver_at, stream_id, kind, partition_key, payload, headers)
+        SELECT m.o, m.deliver_at, to_stream, m.kind, m.partition_key, m.payload, m.headers
+        FROM message m WHERE m.stands_at = m.o ORDER BY m.o
+    )
+    SELECT m.stands_at FROM message m ORDER BY m.nth;
+END $$;
+COMMENT ON FUNCTION vulkan.publish_many_once(integer, text[], jsonb[], text[], jsonb[], timestamptz[], text[]) IS 'Internal. publish_many() for batches with dedup ids; within one batch the first of an id wins.';

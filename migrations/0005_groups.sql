@@ -1,0 +1,151 @@
+-- Consumer groups, what they bind, and the state of their messages.
+
+CREATE TABLE vulkan.groups (
+    group_id        integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    stream_id       integer NOT NULL REFERENCES vulkan.streams,
+    name            text NOT NULL CHECK (name ~ '^[a-z0-9][a-z0-9._-]{0,127}$'),
+    mode            text NOT NULL DEFAULT 'lifecycle' CHECK (mode IN ('lifecycle', 'cursor')),
+    paused_at       timestamptz,
+    max_attempts    integer NOT NULL DEFAULT 6 CHECK (max_attempts BETWEEN 1 AND 1001),
+    backoff_initial interval NOT NULL DEFAULT '2 seconds' CHECK (backoff_initial > interval '0'),
+    backoff_max     interval NOT NULL DEFAULT '10 minutes',
+    lease           interval NOT NULL DEFAULT '30 seconds' CHECK (lease > interval '0'),
+    on_dead         text NOT NULL DEFAULT 'advance' CHECK (on_dead IN ('advance', 'block')),
+    unfiltered      boolean NOT NULL DEFAULT true,
+    created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    UNIQUE (stream_id, name),
+    CONSTRAINT backoff_in_order CHECK (backoff_max >= backoff_initial)
+);
+COMMENT ON TABLE vulkan.groups IS 'The consumer groups of each stream. A lifecycle group has retries and dead letters; a cursor group has a bare reading position.';
+COMMENT ON COLUMN vulkan.groups.max_attempts IS 'A message is dead after this many attempts: retries + 1.';
+COMMENT ON COLUMN vulkan.groups.on_dead IS 'What a dead message does to its partition key: the key moves on (advance), or waits for a redrive or skip (block).';
+COMMENT ON COLUMN vulkan.groups.unfiltered IS 'Every binding the group has matches everything; kept by the functions that bind.';
+
+-- A binding holds for the events above from_offset, up to the next binding's. So which rules an
+-- event was, is or will be matched by depends on its offset alone, however often it is asked.
+CREATE TABLE vulkan.bindings (
+    group_id     integer NOT NULL REFERENCES vulkan.groups ON DELETE CASCADE,
+    from_offset  bigint NOT NULL,
+    everything   boolean NOT NULL,
+    kind_regex   text,
+    header_rules jsonb,
+    rules        jsonb NOT NULL,
+    bound_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (group_id, from_offset)
+);
+COMMENT ON TABLE vulkan.bindings IS 'What a group wants of its stream: rules, each a kind pattern and headers to contain; an event that matches any of them is a message of the group.';
+COMMENT ON COLUMN vulkan.bindings.rules IS 'The rules as given: [{"kind": pattern, "headers": object or null}].';
+COMMENT ON COLUMN vulkan.bindings.kind_regex IS 'The rules without headers, compiled to one expression.';
+COMMENT ON COLUMN vulkan.bindings.header_rules IS 'The rules with headers: [{"regex": …, "headers": …}].';
+
+CREATE TABLE vulkan.claims (
+    group_id    integer NOT NULL REFERENCES vulkan.groups ON DELETE CASCADE,
+    hi          bigint NOT NULL,
+    lo          bigint NOT NULL CHECK (lo <= hi),
+    token       bigint NOT NULL,
+    claimed_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    settled_at  timestamptz,
+    lease_until timestamptz,
+    messages    integer NOT NULL,
+    origin      text NOT NULL CHECK (origin IN ('claim', 'pass', 'seek')),
+    worker      text,
+    PRIMARY KEY (group_id, hi)
+) WITH (fillfactor = 85);
+CREATE INDEX claims_open ON vulkan.claims (lease_until) WHERE settled_at IS NULL;
+COMMENT ON TABLE vulkan.claims IS 'One row: one lease over a range (lo, hi] of the log, held by one worker. The highest hi is the group''s cursor. A settled claim stays: it is the record of the done messages in it.';
+COMMENT ON COLUMN vulkan.claims.token IS 'The fence: only who knows it may settle the claim.';
+COMMENT ON COLUMN vulkan.claims.origin IS 'claim: handed out. pass: nothing in the range matched the binding. seek: the group was created or set here; what lies in the range was never handed out.';
+
+CREATE TABLE vulkan.exceptions (
+    group_id    integer NOT NULL REFERENCES vulkan.groups ON DELETE CASCADE,
+    "offset"    bigint NOT NULL,
+    status      text NOT NULL CHECK (status IN ('ready', 'processing', 'done', 'dead')),
+    lane        bigint,
+    attempts    integer NOT NULL,
+    token       bigint NOT NULL,
+    solo        boolean NOT NULL DEFAULT false,
+    run_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    claimed_at  timestamptz,
+    lease_until timestamptz,
+    worker      text,
+    last_error  text,
+    updated_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (group_id, "offset")
+) WITH (fillfactor = 85);
+CREATE INDEX exceptions_ready ON vulkan.exceptions (group_id, solo, run_at) WHERE status = 'ready' AND lane IS NULL;
+CREATE INDEX exceptions_lane ON vulkan.exceptions (group_id, lane, "offset") WHERE status = 'ready' AND lane IS NOT NULL;
+CREATE INDEX exceptions_leased ON vulkan.exceptions (lease_until) WHERE status = 'processing';
+CREATE INDEX exceptions_dead ON vulkan.exceptions (group_id, updated_at) WHERE status = 'dead';
+COMMENT ON TABLE vulkan.exceptions IS 'One row: one message with a story of its own. It failed, is dead, is delayed, outlived its claim, or was skipped.';
+COMMENT ON COLUMN vulkan.exceptions.lane IS 'The key hash of a keyed message: its lane decides when it is handed out.';
+COMMENT ON COLUMN vulkan.exceptions.attempts IS 'Attempts begun, counted when the message is handed out.';
+COMMENT ON COLUMN vulkan.exceptions.token IS 'The fence: grows with every hand-out; only the newest may settle.';
+COMMENT ON COLUMN vulkan.exceptions.solo IS 'It came back from a lost lease, so it may have killed its process: handed out alone.';
+
+CREATE TABLE vulkan.lanes (
+    group_id    integer NOT NULL REFERENCES vulkan.groups ON DELETE CASCADE,
+    key_hash    bigint NOT NULL,
+    head        bigint NOT NULL,
+    through     bigint NOT NULL,
+    status      text NOT NULL CHECK (status IN ('ready', 'processing', 'blocked')),
+    straggler   bigint,
+    redriven    boolean NOT NULL DEFAULT false,
+    solo_until  bigint NOT NULL DEFAULT 0,
+    solo        boolean NOT NULL DEFAULT false,
+    token       bigint NOT NULL,
+    run_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    claimed_at  timestamptz,
+    lease_until timestamptz,
+    worker      text,
+    PRIMARY KEY (group_id, key_hash)
+) WITH (fillfactor = 70);
+CREATE INDEX lanes_ready ON vulkan.lanes (group_id, solo, run_at) WHERE status = 'ready';
+CREATE INDEX lanes_leased ON vulkan.lanes (lease_until) WHERE status = 'processing';
+COMMENT ON TABLE vulkan.lanes IS 'One row: one partition key with unresolved messages, which are its events above head up to the group''s cursor. No lane: the key is drained.';
+COMMENT ON COLUMN vulkan.lanes.head IS 'Everything of the key at or below it is resolved, stragglers apart.';
+COMMENT ON COLUMN vulkan.lanes.through IS 'While processing: the run handed out ends here.';
+COMMENT ON COLUMN vulkan.lanes.straggler IS 'While processing: the redriven message below head that was handed out.';
+COMMENT ON COLUMN vulkan.lanes.redriven IS 'Messages below head were redriven and wait; they go first.';
+COMMENT ON COLUMN vulkan.lanes.solo_until IS 'Up to here messages are handed out alone: they were in flight when a lease was lost.';
+COMMENT ON COLUMN vulkan.lanes.solo IS 'Its next message is one of those.';
+
+CREATE TABLE vulkan.runs (
+    group_id   integer NOT NULL REFERENCES vulkan.groups ON DELETE CASCADE,
+    key_hash   bigint NOT NULL,
+    hi         bigint NOT NULL,
+    lo         bigint NOT NULL,
+    claimed_at timestamptz NOT NULL,
+    settled_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    worker     text NOT NULL,
+    PRIMARY KEY (group_id, key_hash, hi)
+);
+COMMENT ON TABLE vulkan.runs IS 'One row: a finished run of one key, (lo, hi], and who handled it when. The record of the done messages in it.';
+
+CREATE SEQUENCE vulkan.token_seq AS bigint CACHE 1;
+COMMENT ON SEQUENCE vulkan.token_seq IS 'Fencing tokens of claims, exceptions and lanes: a token only grows, whatever attempts do.';
+
+CREATE FUNCTION vulkan.group_id(stream text, consumer_group text) RETURNS integer
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    found_id integer;
+BEGIN
+    SELECT g.group_id INTO found_id FROM vulkan.groups g
+    WHERE g.stream_id = vulkan.stream_id(stream) AND g.name = consumer_group;
+    IF found_id IS NULL THEN
+        RAISE EXCEPTION 'stream "%" has no consumer group "%"', stream, consumer_group
+            USING ERRCODE = 'VK002', HINT = format('Create it: SELECT vulkan.create_group(%L, %L)', stream, consumer_group);
+    END IF;
+    RETURN found_id;
+END $$;
+COMMENT ON FUNCTION vulkan.group_id(text, text) IS 'The id of a consumer group. Raises VK001 (no such stream) or VK002 (no such group).';
+
+CREATE FUNCTION vulkan.cursor_of(group_id integer) RETURNS bigint
+LANGUAGE sql STABLE AS $$
+    SELECT c.hi FROM vulkan.claims c WHERE c.group_id = cursor_of.group_id ORDER BY c.hi DESC LIMIT 1
+$$;
+COMMENT ON FUNCTION vulkan.cursor_of(integer) IS 'The cursor of a group: everything at or below it has been handed out or passed over. Found newest first, so that old versions of rows cost nothing.';
+
+-- The latch of a group: who moves its cursor or its lanes holds it to the end of the transaction.
+CREATE FUNCTION vulkan.latch(group_id integer) RETURNS void
+LANGUAGE sql AS $$ SELECT pg_advisory_xact_lock(1459617792, group_id) $$;
+COMMENT ON FUNCTION vulkan.latch(integer) IS 'Internal. Waits for the group''s latch and holds it until the transaction ends.';

@@ -1,0 +1,188 @@
+-- Claim: due exceptions first, then ready lanes, then the log.
+
+CREATE TYPE vulkan.message AS (
+    "offset"      bigint,
+    kind          text,
+    partition_key text,
+    payload       jsonb,
+    headers       jsonb,
+    published_at  timestamptz,
+    attempt       integer,
+    token         bigint,
+    claim_hi      bigint,
+    lane          bigint,
+    solo          boolean
+);
+COMMENT ON TYPE vulkan.message IS 'An event as one group hands it out. attempt: 1 is the first. token: the fence that settling it needs. claim_hi: the claim it belongs to, if any. lane: messages of one lane are handled one after the other. solo: it came back from a lost lease; handle no second such message beside it.';
+
+CREATE FUNCTION vulkan.claim(
+    group_id integer, worker text, max_messages integer DEFAULT 100, max_lanes integer DEFAULT 16,
+    take_solo boolean DEFAULT true, max_bytes bigint DEFAULT 8388608
+) RETURNS SETOF vulkan.message
+LANGUAGE plpgsql ROWS 100 AS $$
+DECLARE
+    g      vulkan.groups;
+    room   integer := max_messages;
+    got    integer;
+BEGIN
+    SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = claim.group_id;
+    IF g.mode IS DISTINCT FROM 'lifecycle' THEN
+        RAISE EXCEPTION 'there is no lifecycle group with id %', group_id
+            USING ERRCODE = 'VK002', HINT = 'See vulkan.groups; a cursor group is read by vulkan.read_cursor().';
+    END IF;
+    IF g.paused_at IS NOT NULL OR room < 1 THEN
+        RETURN;
+    END IF;
+    -- Losing a claim in a server crash repeats messages, and loses none.
+    PERFORM set_config('synchronous_commit', 'off', true);
+    RETURN QUERY SELECT * FROM vulkan.claim_exceptions(g, worker, room, take_solo);
+    GET DIAGNOSTICS got = ROW_COUNT;
+    room := room - got;
+    IF room > 0 AND max_lanes > 0 THEN
+        RETURN QUERY SELECT * FROM vulkan.claim_lanes(g, worker, room, max_lanes, take_solo AND got = 0);
+        GET DIAGNOSTICS got = ROW_COUNT;
+        room := room - got;
+    END IF;
+    -- A claimer that finds the latch taken does not queue up: it works, or comes back.
+    IF room > 0 AND pg_try_advisory_xact_lock(1459617792, group_id) THEN
+        RETURN QUERY SELECT * FROM vulkan.claim_log(g, worker, room, max_bytes);
+    END IF;
+END $$;
+COMMENT ON FUNCTION vulkan.claim(integer, text, integer, integer, boolean, bigint) IS 'Hands out up to max_messages messages of a group under its lease, keyed ones from up to max_lanes lanes at a time, at most one that came back from a lost lease and only with take_solo. Give back each with settle(), or extend() its lease. Call it in a transaction of its own: it commits asynchronously. Nothing to do gives no row. Raises VK002.';
+
+CREATE FUNCTION vulkan.claim_exceptions(g vulkan.groups, worker text, max_messages integer, take_solo boolean)
+RETURNS SETOF vulkan.message
+LANGUAGE plpgsql ROWS 100 AS $$
+DECLARE
+    at    CONSTANT timestamptz := clock_timestamp();
+    taken bigint[];
+BEGIN
+    WITH due AS (
+        SELECT x."offset" FROM vulkan.exceptions x
+        WHERE x.group_id = g.group_id AND x.status = 'ready' AND x.lane IS NULL AND NOT x.solo AND x.run_at <= at
+        ORDER BY x.run_at LIMIT max_messages FOR UPDATE SKIP LOCKED
+    ), suspect AS (
+        SELECT x."offset" FROM vulkan.exceptions x
+        WHERE x.group_id = g.group_id AND x.status = 'ready' AND x.lane IS NULL AND x.solo AND x.run_at <= at
+        ORDER BY x.run_at LIMIT take_solo::integer FOR UPDATE SKIP LOCKED
+    ), claimed AS (
+        UPDATE vulkan.exceptions x
+        SET status = 'processing', attempts = x.attempts + 1, token = nextval('vulkan.token_seq'), worker = claim_exceptions.worker,
+            claimed_at = at, lease_until = at + g.lease, updated_at = at
+        WHERE x.group_id = g.group_id
+          AND x."offset" = ANY (ARRAY(SELECT d."offset" FROM due d UNION ALL SELECT s."offset" FROM suspect s))
+        RETURNING x."offset"
+    )
+    SELECT array_agg(c."offset") INTO taken FROM claimed c;
+    IF taken IS NOT NULL THEN
+        RETURN QUERY SELECT * FROM vulkan.exception_messages(g.group_id, g.stream_id, taken);
+    END IF;
+END $$;
+COMMENT ON FUNCTION vulkan.claim_exceptions(vulkan.groups, text, integer, boolean) IS 'Internal. The part of claim() that hands out retries and delayed messages that are due.';
+
+-- Functions that read events plan anew at every call: with the offsets known, the planner opens only
+-- the partitions they lie in; a generic plan would lock every partition of the log.
+CREATE FUNCTION vulkan.exception_messages(group_id integer, stream_id integer, offsets bigint[])
+RETURNS SETOF vulkan.message
+LANGUAGE plpgsql STABLE ROWS 100 SET plan_cache_mode = force_custom_plan AS $$
+BEGIN
+    RETURN QUERY
+    SELECT e."offset", e.kind, e.partition_key, e.payload, e.headers, e.created_at,
+           x.attempts, x.token, NULL::bigint, NULL::bigint, x.solo
+    FROM vulkan.exceptions x
+    JOIN vulkan.events e ON e."offset" = x."offset"
+    WHERE x.group_id = exception_messages.group_id AND x."offset" = ANY (offsets)
+      AND e.stream_id = exception_messages.stream_id AND e."offset" = ANY (offsets);
+END $$;
+COMMENT ON FUNCTION vulkan.exception_messages(integer, integer, bigint[]) IS 'Internal. The events of claimed exceptions.';
+
+CREATE FUNCTION vulkan.claim_log(g vulkan.groups, worker text, max_messages integer, max_bytes bigint)
+RETURNS SETOF vulkan.message
+LANGUAGE plpgsql ROWS 500 SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+    scan_limit CONSTANT integer := greatest(20 * max_messages, 10000);
+    at         CONSTANT timestamptz := clock_timestamp();
+    cursor     bigint := vulkan.cursor_of(g.group_id);
+    top        bigint;
+    scan_end   bigint;
+    b          vulkan.bindings;
+    batch      record;
+    claim_hi   bigint;
+    new_token  bigint;
+    marked     boolean;
+BEGIN
+    SELECT h.lso INTO top FROM vulkan.horizon(g.stream_id) h;
+    IF top <= cursor THEN
+        RETURN;
+    END IF;
+    SELECT x.* INTO b FROM vulkan.binding_at(g.group_id, cursor + 1) x;
+    IF NOT b.everything THEN
+        -- A selective binding looks at so many events in one go, and passes over what does not match.
+        SELECT e."offset" INTO scan_end FROM vulkan.events e
+        WHERE e.stream_id = g.stream_id AND e."offset" > cursor AND e."offset" <= top
+        ORDER BY e."offset" OFFSET scan_limit - 1 LIMIT 1;
+        top := coalesce(scan_end, top);
+    END IF;
+    SELECT count(*)::integer AS messages, max(m."offset") AS hi, count(m.partition_key) > 0 AS keyed,
+           coalesce(bool_or(m.deliver_at > at), false) AS delayed, coalesce(bool_or(m.cut), false) AS cut
+    INTO batch
+    FROM (SELECT e."offset", e.partition_key, e.deliver_at, e.bytes - e.size < max_bytes AS fits,
+                 e.bytes >= max_bytes AS cut
+          FROM (SELECT x."offset", x.partition_key, x.deliver_at, pg_column_size(x.payload) AS size,
+                       sum(pg_column_size(x.payload)) OVER (ORDER BY x."offset" ROWS UNBOUNDED PRECEDING) AS bytes
+                FROM vulkan.events x
+                WHERE x.stream_id = g.stream_id AND x."offset" > cursor AND x."offset" <= top
+                  AND (b.everything OR vulkan.matches(x.kind, x.headers, b))
+                ORDER BY x."offset" LIMIT max_messages) e) m
+    WHERE m.fits;
+    IF batch.messages = 0 THEN
+        PERFORM vulkan.pass(g, cursor, top);
+        RETURN;
+    END IF;
+    claim_hi := CASE WHEN batch.cut OR batch.messages = max_messages THEN batch.hi ELSE top END;
+    new_token := nextval('vulkan.token_seq');
+    INSERT INTO vulkan.claims (group_id, lo, hi, token, worker, claimed_at, lease_until, messages, origin)
+    VALUES (g.group_id, cursor, claim_hi, new_token, claim_log.worker, at, at + g.lease, batch.messages, 'claim');
+    -- Rows above the cursor: somebody skipped a message before its turn.
+    marked := EXISTS (SELECT FROM vulkan.exceptions x WHERE x.group_id = g.group_id AND x."offset" > cursor);
+    IF batch.delayed THEN
+        INSERT INTO vulkan.exceptions (group_id, "offset", status, attempts, token, run_at)
+        SELECT g.group_id, e."offset", 'ready', 0, 0, e.deliver_at
+        FROM vulkan.events e
+        WHERE e.stream_id = g.stream_id AND e."offset" > cursor AND e."offset" <= claim_hi
+          AND e.deliver_at > at AND e.partition_key IS NULL
+          AND (b.everything OR vulkan.matches(e.kind, e.headers, b))
+        ON CONFLICT DO NOTHING;
+        marked := true;
+    END IF;
+    IF batch.keyed THEN
+        PERFORM vulkan.open_lanes(g, claim_log.worker, new_token, cursor, claim_hi, at, marked);
+    END IF;
+    RETURN QUERY
+    SELECT e."offset", e.kind, e.partition_key, e.payload, e.headers, e.created_at,
+           1, new_token, claim_hi, l.key_hash, false
+    FROM vulkan.events e
+    LEFT JOIN vulkan.lanes l
+        ON batch.keyed AND l.group_id = g.group_id AND l.key_hash = hashtextextended(e.partition_key, 0)
+       AND l.token = new_token AND e."offset" <= l.through
+    WHERE e.stream_id = g.stream_id AND e."offset" > cursor AND e."offset" <= claim_hi
+      AND (b.everything OR vulkan.matches(e.kind, e.headers, b))
+      AND (e.partition_key IS NULL OR l.key_hash IS NOT NULL)
+      AND NOT (marked AND EXISTS (SELECT FROM vulkan.exceptions x
+                                  WHERE x.group_id = g.group_id AND x."offset" = e."offset"))
+    ORDER BY e."offset";
+END $$;
+COMMENT ON FUNCTION vulkan.claim_log(vulkan.groups, text, integer, bigint) IS 'Internal. The part of claim() that moves the cursor: the caller holds the group''s latch.';
+
+CREATE FUNCTION vulkan.pass(g vulkan.groups, cursor bigint, up_to bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    beginning bigint := cursor;
+BEGIN
+    -- One row for a stretch without messages, not one for each look at it.
+    DELETE FROM vulkan.claims c WHERE c.group_id = g.group_id AND c.hi = pass.cursor AND c.origin = 'pass'
+    RETURNING c.lo INTO beginning;
+    INSERT INTO vulkan.claims (group_id, lo, hi, token, messages, origin, settled_at)
+    VALUES (g.group_id, coalesce(beginning, pass.cursor), up_to, 0, 0, 'pass', clock_timestamp());
+END $$;
+COMMENT ON FUNCTION vulkan.pass(vulkan.groups, bigint, bigint) IS 'Internal. Moves the cursor over a range in which nothing matches.';

@@ -1,0 +1,148 @@
+-- Lanes: order where it was asked for. A lane is the cursor of one partition key.
+
+CREATE FUNCTION vulkan.open_lanes(g vulkan.groups, worker text, new_token bigint, cursor bigint, claim_hi bigint, at timestamptz, marked boolean)
+RETURNS void
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+BEGIN
+    -- A key that has its lane already needs nothing: its lane reaches up to the cursor.
+    -- A run ends before the first message that must not be handed out yet.
+    INSERT INTO vulkan.lanes (group_id, key_hash, head, through, status, token, run_at, claimed_at, lease_until, worker)
+    SELECT g.group_id, k.hash, cursor, coalesce(k.first_delayed - 1, k.last),
+           CASE WHEN k.first = k.first_delayed THEN 'ready' ELSE 'processing' END,
+           new_token, CASE WHEN k.first = k.first_delayed THEN k.deliver_at ELSE at END, at, at + g.lease, open_lanes.worker
+    FROM (SELECT hashtextextended(e.partition_key, 0) AS hash,
+                 min(e."offset") AS first, max(e."offset") AS last,
+                 min(e."offset") FILTER (WHERE e.deliver_at > at) AS first_delayed,
+                 (array_agg(e.deliver_at ORDER BY e."offset"))[1] AS deliver_at
+          FROM vulkan.events e
+          WHERE e.stream_id = g.stream_id AND e."offset" > cursor AND e."offset" <= claim_hi
+            AND e.partition_key IS NOT NULL
+            AND (g.unfiltered OR vulkan.is_message(g.group_id, e."offset", e.kind, e.headers))
+            AND NOT (marked AND EXISTS (SELECT FROM vulkan.exceptions x
+                                        WHERE x.group_id = g.group_id AND x."offset" = e."offset"))
+          GROUP BY 1) k
+    WHERE NOT EXISTS (SELECT FROM vulkan.lanes l WHERE l.group_id = g.group_id AND l.key_hash = k.hash);
+END $$;
+COMMENT ON FUNCTION vulkan.open_lanes(vulkan.groups, text, bigint, bigint, bigint, timestamptz, boolean) IS 'Internal. Opens a lane for each key of a claimed range that has none, its run handed out with the claim. The caller holds the latch.';
+
+CREATE FUNCTION vulkan.claim_lanes(g vulkan.groups, worker text, max_messages integer, max_lanes integer, take_solo boolean)
+RETURNS SETOF vulkan.message
+LANGUAGE plpgsql ROWS 100 AS $$
+DECLARE
+    at     CONSTANT timestamptz := clock_timestamp();
+    keys   bigint[];
+    heads  bigint[];
+    solos  boolean[];
+    late   bigint[];
+BEGIN
+    WITH due AS (
+        SELECT l.key_hash FROM vulkan.lanes l
+        WHERE l.group_id = g.group_id AND l.status = 'ready' AND NOT l.solo AND l.run_at <= at
+        ORDER BY l.run_at LIMIT least(max_lanes, max_messages) FOR UPDATE SKIP LOCKED
+    ), suspect AS (
+        SELECT l.key_hash FROM vulkan.lanes l
+        WHERE l.group_id = g.group_id AND l.status = 'ready' AND l.solo AND l.run_at <= at
+        ORDER BY l.run_at LIMIT take_solo::integer FOR UPDATE SKIP LOCKED
+    )
+    SELECT array_agg(l.key_hash), array_agg(l.head), array_agg(l.solo), array_agg(s."offset")
+    INTO keys, heads, solos, late
+    FROM (SELECT d.key_hash FROM due d UNION ALL SELECT s.key_hash FROM suspect s) p
+    JOIN vulkan.lanes l ON l.group_id = g.group_id AND l.key_hash = p.key_hash
+    LEFT JOIN LATERAL (
+        SELECT x."offset" FROM vulkan.exceptions x
+        WHERE l.redriven AND x.group_id = l.group_id AND x.lane = l.key_hash AND x.status = 'ready'
+          AND x."offset" <= l.head AND x.run_at <= at
+        ORDER BY x."offset" LIMIT 1) s ON true;
+    IF keys IS NOT NULL THEN
+        RETURN QUERY SELECT * FROM vulkan.lane_messages(g, claim_lanes.worker, keys, heads, solos, late,
+            greatest(1, max_messages / cardinality(keys)), at);
+    END IF;
+END $$;
+COMMENT ON FUNCTION vulkan.claim_lanes(vulkan.groups, text, integer, integer, boolean) IS 'Internal. The part of claim() that hands out runs of ready lanes. Locks the lanes it takes and skips locked ones; needs no latch.';
+
+CREATE FUNCTION vulkan.lane_messages(
+    g vulkan.groups, worker text, keys bigint[], heads bigint[], solos boolean[], late bigint[],
+    run_length integer, at timestamptz
+) RETURNS SETOF vulkan.message
+LANGUAGE plpgsql ROWS 100 SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+    cursor    CONSTANT bigint := vulkan.cursor_of(g.group_id);
+    lowest    CONSTANT bigint := (SELECT min(least(h, o)) FROM unnest(heads, late) AS u(h, o));
+    new_token CONSTANT bigint := nextval('vulkan.token_seq');
+BEGIN
+    RETURN QUERY
+    WITH run AS MATERIALIZED (
+        SELECT p.key, p.late, m.*
+        FROM unnest(keys, heads, solos, late) AS p(key, head, solo, late)
+        CROSS JOIN LATERAL (
+            SELECT n.*, bool_and(n.due) OVER (ORDER BY n."offset") AS handed
+            FROM (SELECT e."offset", e.kind, e.partition_key, e.payload, e.headers, e.created_at,
+                         coalesce(x.attempts, 0) + 1 AS attempt, p.solo,
+                         coalesce(e.deliver_at <= at, true) AND coalesce(x.run_at <= at, true) AS due
+                  FROM vulkan.events e
+                  LEFT JOIN vulkan.exceptions x ON x.group_id = g.group_id AND x."offset" = e."offset"
+                  WHERE e.stream_id = g.stream_id AND hashtextextended(e.partition_key, 0) = p.key
+                    AND e.partition_key IS NOT NULL
+                    AND e."offset" > p.head AND e."offset" > lowest AND e."offset" <= cursor
+                    AND coalesce(x.status, 'ready') = 'ready'
+                    AND (g.unfiltered OR vulkan.is_message(g.group_id, e."offset", e.kind, e.headers))
+                  ORDER BY e."offset" LIMIT CASE WHEN p.late IS NOT NULL THEN 0 WHEN p.solo THEN 1 ELSE run_length END) n
+            UNION ALL
+            SELECT e."offset", e.kind, e.partition_key, e.payload, e.headers, e.created_at,
+                   x.attempts + 1, x.solo, true, true
+            FROM vulkan.exceptions x
+            JOIN vulkan.events e ON e."offset" = x."offset"
+            WHERE x.group_id = g.group_id AND x."offset" = p.late AND e.stream_id = g.stream_id AND e."offset" >= lowest
+        ) m
+        WHERE m.handed
+    ), taken AS (
+        UPDATE vulkan.lanes l
+        SET status = 'processing', through = greatest(l.head, r.last), straggler = r.late, token = new_token,
+            worker = lane_messages.worker, claimed_at = at, lease_until = at + g.lease
+        FROM (SELECT run.key, max(run."offset") AS last, max(run.late) AS late FROM run GROUP BY 1) r
+        WHERE l.group_id = g.group_id AND l.key_hash = r.key
+    )
+    SELECT r."offset", r.kind, r.partition_key, r.payload, r.headers, r.created_at,
+           r.attempt, new_token, NULL::bigint, r.key, r.solo
+    FROM run r ORDER BY r."offset";
+END $$;
+COMMENT ON FUNCTION vulkan.lane_messages(vulkan.groups, text, bigint[], bigint[], boolean[], bigint[], integer, timestamptz) IS 'Internal. Hands out a run of each of these lanes: the redriven message below the head if one is due, else the next messages in log order up to the first that is not due.';
+
+CREATE FUNCTION vulkan.rest_lanes(g vulkan.groups, keys bigint[]) RETURNS void
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+    at     CONSTANT timestamptz := clock_timestamp();
+    cursor CONSTANT bigint := vulkan.cursor_of(g.group_id);
+    lowest CONSTANT bigint := (SELECT min(l.head) FROM vulkan.lanes l WHERE l.group_id = g.group_id AND l.key_hash = ANY (keys));
+BEGIN
+    WITH next AS MATERIALIZED (
+        SELECT l.key_hash, n."offset", n.due_at, s.due_at AS late_due_at, s.solo AS late_solo
+        FROM vulkan.lanes l
+        LEFT JOIN LATERAL (
+            SELECT e."offset", greatest(e.deliver_at, x.run_at) AS due_at
+            FROM vulkan.events e
+            LEFT JOIN vulkan.exceptions x ON x.group_id = g.group_id AND x."offset" = e."offset"
+            WHERE e.stream_id = g.stream_id AND hashtextextended(e.partition_key, 0) = l.key_hash
+              AND e.partition_key IS NOT NULL
+              AND e."offset" > l.head AND e."offset" > lowest AND e."offset" <= cursor
+              AND coalesce(x.status, 'ready') = 'ready'
+              AND (g.unfiltered OR vulkan.is_message(g.group_id, e."offset", e.kind, e.headers))
+            ORDER BY e."offset" LIMIT 1) n ON true
+        LEFT JOIN LATERAL (
+            SELECT x.run_at AS due_at, x.solo FROM vulkan.exceptions x
+            WHERE l.redriven AND x.group_id = l.group_id AND x.lane = l.key_hash AND x.status = 'ready' AND x."offset" <= l.head
+            ORDER BY x.run_at LIMIT 1) s ON true
+        WHERE l.group_id = g.group_id AND l.key_hash = ANY (keys)
+    ), drained AS (
+        DELETE FROM vulkan.lanes l USING next n
+        WHERE l.group_id = g.group_id AND l.key_hash = n.key_hash AND n."offset" IS NULL AND n.late_due_at IS NULL
+    )
+    UPDATE vulkan.lanes l
+    SET status = 'ready', straggler = NULL, through = l.head, worker = NULL, lease_until = NULL,
+        redriven = n.late_due_at IS NOT NULL,
+        solo = coalesce(n.late_solo, l.head < l.solo_until),
+        run_at = coalesce(least(n.late_due_at, CASE WHEN n."offset" IS NOT NULL THEN coalesce(n.due_at, at) END), at)
+    FROM next n
+    WHERE l.group_id = g.group_id AND l.key_hash = n.key_hash AND (n."offset" IS NOT NULL OR n.late_due_at IS NOT NULL);
+END $$;
+COMMENT ON FUNCTION vulkan.rest_lanes(vulkan.groups, bigint[]) IS 'Internal. Puts lanes that nobody holds into order: ready when their next message is due, or gone when they are drained. The caller holds the latch, so the cursor stands still.';

@@ -1,0 +1,187 @@
+-- Settle: what became of the messages of a claim.
+
+CREATE FUNCTION vulkan.backoff(initial interval, maximum interval, attempt integer) RETURNS interval
+LANGUAGE sql VOLATILE AS $$
+    SELECT make_interval(secs => least(extract(epoch FROM maximum)::float8,
+        extract(epoch FROM initial)::float8 * power(2::float8, least(greatest(attempt, 1) - 1, 60)))
+        * (0.9 + 0.2 * random()))
+$$;
+COMMENT ON FUNCTION vulkan.backoff(interval, interval, integer) IS 'The delay after a failed attempt: initial * 2^(attempt - 1), capped at maximum, give or take a random tenth so that what failed together does not come back together.';
+
+CREATE FUNCTION vulkan.settle(
+    group_id integer, claim_his bigint[] DEFAULT '{}', claim_tokens bigint[] DEFAULT '{}',
+    offsets bigint[] DEFAULT '{}', tokens bigint[] DEFAULT '{}', lanes bigint[] DEFAULT '{}',
+    outcomes text[] DEFAULT '{}', delays interval[] DEFAULT '{}', errors text[] DEFAULT '{}'
+) RETURNS TABLE (event_offset bigint, verdict text, token bigint)
+LANGUAGE plpgsql ROWS 10 AS $$
+#variable_conflict use_column
+DECLARE
+    g    vulkan.groups;
+    live bigint[];
+BEGIN
+    SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = settle.group_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no group with id %', group_id USING ERRCODE = 'VK002', HINT = 'See vulkan.groups.';
+    END IF;
+    IF cardinality(offsets) <> ALL (ARRAY[cardinality(settle.tokens), cardinality(outcomes)])
+       OR cardinality(claim_his) <> cardinality(claim_tokens)
+       OR outcomes && ARRAY(SELECT o FROM unnest(outcomes) o EXCEPT VALUES ('done'), ('progress'), ('running'), ('retry'), ('dead'), ('snooze'), ('release')) THEN
+        RAISE EXCEPTION 'the arrays of settle differ in length or hold an unknown outcome'
+            USING ERRCODE = 'VK003', HINT = 'Outcomes are done, progress, running, retry, dead, snooze and release.';
+    END IF;
+    -- Losing a settlement in a server crash repeats messages, and loses none.
+    PERFORM set_config('synchronous_commit', 'off', true);
+    -- The latch comes before any row lock, here as everywhere.
+    IF EXISTS (SELECT FROM unnest(lanes) l WHERE l IS NOT NULL) THEN
+        PERFORM vulkan.latch(group_id);
+        RETURN QUERY SELECT * FROM vulkan.settle_lanes(g, offsets, settle.tokens, lanes, outcomes, delays, errors);
+    END IF;
+    WITH closed AS (
+        UPDATE vulkan.claims c SET settled_at = clock_timestamp(), lease_until = NULL
+        FROM unnest(claim_his, claim_tokens) AS u(hi, token)
+        WHERE c.group_id = settle.group_id AND c.hi = u.hi AND c.token = u.token AND c.settled_at IS NULL
+        RETURNING c.token
+    )
+    SELECT array_agg(c.token) INTO live FROM closed c;
+    RETURN QUERY SELECT NULL::bigint, 'stale', u.token FROM unnest(claim_tokens) AS u(token) WHERE u.token <> ALL (coalesce(live, '{}'));
+    IF cardinality(offsets) > 0 THEN
+        RETURN QUERY SELECT * FROM vulkan.settle_exceptions(g, coalesce(live, '{}'), offsets, settle.tokens, lanes, outcomes, delays, errors);
+    END IF;
+END $$;
+COMMENT ON FUNCTION vulkan.settle(integer, bigint[], bigint[], bigint[], bigint[], bigint[], text[], interval[], text[]) IS
+'Reports what became of claimed messages, in one call per group. Closing a claim (its hi and token) makes every message in it done that has no item of its own. Items, as arrays: offset, token, lane (NULL unless keyed), outcome, delay (NULL: the group''s backoff), error.
+Unkeyed outcomes: done; retry (dead at the last attempt); dead; snooze and release (no attempt spent); running (it stays mine under a lease and a new token of its own).
+A lane takes one item: done or progress at an offset say that its run is done up to there, and that the lane is given back or kept; the other outcomes concern the message at the offset, and everything of the run before it is done.
+Returns a row for each item that did not simply end done: its verdict (ready, dead, running, stale) and, for running, the new token. stale: somebody else holds it by now, and nothing was changed.';
+
+CREATE FUNCTION vulkan.settle_exceptions(
+    g vulkan.groups, live_claims bigint[], offsets bigint[], tokens bigint[], lanes bigint[],
+    outcomes text[], delays interval[], errors text[]
+) RETURNS TABLE (event_offset bigint, verdict text, token bigint)
+LANGUAGE plpgsql ROWS 10 AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH item AS MATERIALIZED (
+        SELECT u.o, u.token, u.outcome, u.delay, left(u.error, 4096) AS error, u.token = ANY (live_claims) AS claimed
+        FROM unnest(offsets, tokens, lanes, outcomes, delays, errors) AS u(o, token, lane, outcome, delay, error)
+        WHERE u.lane IS NULL
+    ), verdict AS MATERIALIZED (
+        -- What was handed out with a claim has begun its first attempt; the others count in their row.
+        SELECT i.*, coalesce(x.attempts, 1) AS attempts,
+               CASE WHEN i.outcome = 'done' THEN 'done'
+                    WHEN i.outcome IN ('running', 'progress') THEN 'processing'
+                    WHEN i.outcome = 'dead' OR (i.outcome = 'retry' AND coalesce(x.attempts, 1) >= g.max_attempts) THEN 'dead'
+                    ELSE 'ready' END AS status
+        FROM item i
+        LEFT JOIN vulkan.exceptions x ON NOT i.claimed AND x.group_id = g.group_id AND x."offset" = i.o AND x.token = i.token
+        WHERE i.claimed OR x.status = 'processing'
+    ), kept AS (
+        UPDATE vulkan.exceptions x
+        SET status = v.status,
+            attempts = x.attempts - (v.outcome IN ('snooze', 'release'))::integer,
+            token = CASE WHEN v.status = 'processing' THEN x.token ELSE nextval('vulkan.token_seq') END,
+            solo = x.solo AND v.outcome IN ('release', 'running'),
+            run_at = CASE v.outcome WHEN 'retry' THEN clock_timestamp() + coalesce(v.delay, vulkan.backoff(g.backoff_initial, g.backoff_max, v.attempts))
+                                    WHEN 'snooze' THEN clock_timestamp() + coalesce(v.delay, interval '0')
+                                    WHEN 'release' THEN clock_timestamp() ELSE x.run_at END,
+            lease_until = CASE WHEN v.status = 'processing' THEN clock_timestamp() + g.lease END,
+            last_error = coalesce(v.error, x.last_error), updated_at = clock_timestamp()
+        FROM verdict v
+        WHERE NOT v.claimed AND x.group_id = g.group_id AND x."offset" = v.o AND x.token = v.token AND x.status = 'processing'
+        RETURNING x."offset", x.status, x.token
+    ), born AS (
+        INSERT INTO vulkan.exceptions (group_id, "offset", status, attempts, token, run_at, claimed_at, lease_until, worker, last_error)
+        SELECT g.group_id, v.o, v.status, 1 - (v.outcome IN ('snooze', 'release'))::integer, nextval('vulkan.token_seq'),
+               CASE v.outcome WHEN 'retry' THEN clock_timestamp() + coalesce(v.delay, vulkan.backoff(g.backoff_initial, g.backoff_max, 1))
+                              WHEN 'snooze' THEN clock_timestamp() + coalesce(v.delay, interval '0')
+                              ELSE clock_timestamp() END,
+               c.claimed_at, CASE WHEN v.status = 'processing' THEN clock_timestamp() + g.lease END, c.worker, v.error
+        FROM verdict v
+        JOIN vulkan.claims c ON c.group_id = g.group_id
+            AND c.hi = (SELECT n.hi FROM vulkan.claims n WHERE n.group_id = g.group_id AND n.hi >= v.o ORDER BY n.hi LIMIT 1)
+        WHERE v.claimed AND v.status <> 'done' AND c.token = v.token AND v.o > c.lo
+        ON CONFLICT DO NOTHING
+        RETURNING "offset", status, exceptions.token
+    ), said AS (
+        SELECT k."offset" AS o, k.status, k.token FROM kept k UNION ALL SELECT b."offset", b.status, b.token FROM born b
+    )
+    SELECT i.o, CASE s.status WHEN 'processing' THEN 'running' ELSE coalesce(s.status, 'stale') END, s.token
+    FROM item i LEFT JOIN said s USING (o)
+    WHERE s.status IS DISTINCT FROM 'done' AND NOT (i.claimed AND i.outcome = 'done');
+END $$;
+COMMENT ON FUNCTION vulkan.settle_exceptions(vulkan.groups, bigint[], bigint[], bigint[], bigint[], text[], interval[], text[]) IS 'Internal. The unkeyed items of settle(). Every change is fenced by the token.';
+
+CREATE FUNCTION vulkan.settle_lanes(
+    g vulkan.groups, offsets bigint[], tokens bigint[], lanes bigint[],
+    outcomes text[], delays interval[], errors text[]
+) RETURNS TABLE (event_offset bigint, verdict text, token bigint)
+LANGUAGE plpgsql ROWS 10 AS $$
+#variable_conflict use_column
+DECLARE
+    given_up bigint[];
+BEGIN
+    RETURN QUERY
+    WITH item AS MATERIALIZED (
+        SELECT u.o, u.token, u.lane, u.outcome, u.delay, left(u.error, 4096) AS error
+        FROM unnest(offsets, settle_lanes.tokens, lanes, outcomes, delays, errors) AS u(o, token, lane, outcome, delay, error)
+        WHERE u.lane IS NOT NULL
+    ), held AS MATERIALIZED (
+        SELECT i.*, l.head AS old_head, l.straggler, l.claimed_at, l.worker, coalesce(x.attempts, 0) + 1 AS attempts,
+               CASE WHEN i.outcome IN ('done', 'progress') THEN 'done'
+                    WHEN i.outcome = 'dead' OR (i.outcome = 'retry' AND coalesce(x.attempts, 0) + 1 >= g.max_attempts) THEN 'dead'
+                    ELSE 'ready' END AS status
+        FROM item i
+        JOIN vulkan.lanes l ON l.group_id = g.group_id AND l.key_hash = i.lane AND l.token = i.token AND l.status = 'processing'
+        LEFT JOIN vulkan.exceptions x ON x.group_id = g.group_id AND x."offset" = i.o
+    ), moved AS (
+        UPDATE vulkan.lanes l
+        SET head = CASE WHEN h.straggler IS NOT NULL THEN l.head
+                        WHEN h.status = 'done' OR (h.status = 'dead' AND g.on_dead = 'advance') THEN greatest(l.head, h.o)
+                        ELSE greatest(l.head, h.o - 1) END,
+            status = CASE WHEN h.outcome = 'progress' THEN 'processing'
+                          WHEN h.status = 'dead' AND g.on_dead = 'block' AND h.straggler IS NULL THEN 'blocked'
+                          ELSE 'ready' END,
+            worker = CASE WHEN h.outcome = 'progress' THEN l.worker END,
+            lease_until = CASE WHEN h.outcome = 'progress' THEN clock_timestamp() + g.lease END
+        FROM held h
+        WHERE l.group_id = g.group_id AND l.key_hash = h.lane
+        RETURNING l.key_hash, h.old_head, l.head, h.claimed_at, h.worker
+    ), recorded AS (
+        INSERT INTO vulkan.runs (group_id, key_hash, lo, hi, claimed_at, worker)
+        SELECT g.group_id, m.key_hash, m.old_head, m.head, m.claimed_at, m.worker FROM moved m WHERE m.head > m.old_head
+    ), succeeded AS (
+        -- Messages of the run with a story of their own, whose later attempt it was.
+        UPDATE vulkan.exceptions x
+        SET status = 'done', attempts = x.attempts + 1, solo = false, worker = h.worker, claimed_at = h.claimed_at,
+            token = nextval('vulkan.token_seq'), updated_at = clock_timestamp()
+        FROM held h
+        WHERE x.group_id = g.group_id AND x.lane = h.lane AND x.status = 'ready'
+          AND CASE WHEN h.straggler IS NOT NULL THEN x."offset" = h.straggler AND h.status = 'done'
+                   ELSE x."offset" > h.old_head AND x."offset" <= h.o - (h.status <> 'done')::integer END
+    ), storied AS (
+        INSERT INTO vulkan.exceptions AS x (group_id, "offset", status, lane, attempts, token, run_at, claimed_at, worker, last_error)
+        SELECT g.group_id, h.o, h.status, h.lane, h.attempts - (h.outcome = 'snooze')::integer, nextval('vulkan.token_seq'),
+               CASE h.outcome WHEN 'retry' THEN clock_timestamp() + coalesce(h.delay, vulkan.backoff(g.backoff_initial, g.backoff_max, h.attempts))
+                              ELSE clock_timestamp() + coalesce(h.delay, interval '0') END,
+               h.claimed_at, h.worker, h.error
+        FROM held h WHERE h.status <> 'done' AND h.outcome <> 'release'
+        ON CONFLICT ON CONSTRAINT exceptions_pkey DO UPDATE
+            SET status = EXCLUDED.status, attempts = EXCLUDED.attempts, token = EXCLUDED.token, run_at = EXCLUDED.run_at,
+                solo = false, claimed_at = EXCLUDED.claimed_at, worker = EXCLUDED.worker,
+                last_error = coalesce(EXCLUDED.last_error, x.last_error), updated_at = clock_timestamp()
+            WHERE x.status = 'ready'
+    )
+    SELECT i.o, coalesce(h.status, 'stale'), h.token
+    FROM item i LEFT JOIN held h ON h.lane = i.lane
+    WHERE h.status IS DISTINCT FROM 'done';
+    -- Only those that nobody holds now: a lane with a foreign token is not ours to touch.
+    SELECT array_agg(l.key_hash) INTO given_up
+    FROM unnest(lanes, settle_lanes.tokens) AS u(lane, token)
+    JOIN vulkan.lanes l ON l.group_id = g.group_id AND l.key_hash = u.lane AND l.token = u.token
+    WHERE l.status = 'ready';
+    IF given_up IS NOT NULL THEN
+        PERFORM vulkan.rest_lanes(g, given_up);
+    END IF;
+END $$;
+COMMENT ON FUNCTION vulkan.settle_lanes(vulkan.groups, bigint[], bigint[], bigint[], text[], interval[], text[]) IS 'Internal. The keyed items of settle(): heads move on, drained lanes go. The caller holds the latch.';

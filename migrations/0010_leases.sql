@@ -1,0 +1,233 @@
+-- Leases: extended by who works, reaped by anybody once they have run out.
+
+CREATE FUNCTION vulkan.extend(group_ids integer[], offsets bigint[], tokens bigint[], lanes bigint[])
+RETURNS TABLE (group_id integer, event_offset bigint, token bigint)
+LANGUAGE plpgsql ROWS 10 AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);
+    -- Sorted, and past what a settlement holds: it waits for nobody, so it deadlocks with nobody.
+    UPDATE vulkan.exceptions x SET lease_until = clock_timestamp() + h.lease
+    FROM (SELECT y.group_id, y."offset", g.lease
+          FROM unnest(group_ids, offsets, tokens, lanes) AS u(group_id, o, token, lane)
+          JOIN vulkan.groups g ON g.group_id = u.group_id
+          JOIN vulkan.exceptions y ON y.group_id = u.group_id AND y."offset" = u.o AND y.token = u.token
+          WHERE u.lane IS NULL AND y.status = 'processing'
+          ORDER BY y.group_id, y."offset" FOR UPDATE OF y SKIP LOCKED) h
+    WHERE x.group_id = h.group_id AND x."offset" = h."offset";
+    UPDATE vulkan.lanes l SET lease_until = clock_timestamp() + h.lease
+    FROM (SELECT y.group_id, y.key_hash, g.lease
+          FROM unnest(group_ids, tokens, lanes) AS u(group_id, token, lane)
+          JOIN vulkan.groups g ON g.group_id = u.group_id
+          JOIN vulkan.lanes y ON y.group_id = u.group_id AND y.key_hash = u.lane AND y.token = u.token
+          WHERE y.status = 'processing'
+          ORDER BY y.group_id, y.key_hash FOR UPDATE OF y SKIP LOCKED) h
+    WHERE l.group_id = h.group_id AND l.key_hash = h.key_hash;
+    UPDATE vulkan.claims c SET lease_until = clock_timestamp() + h.lease
+    FROM (SELECT y.group_id, y.hi, g.lease
+          FROM (SELECT DISTINCT u.group_id, u.token, max(u.o) AS o FROM unnest(group_ids, offsets, tokens, lanes) AS u(group_id, o, token, lane)
+                WHERE u.lane IS NULL GROUP BY 1, 2) u
+          JOIN vulkan.groups g ON g.group_id = u.group_id
+          JOIN vulkan.claims y ON y.group_id = u.group_id AND y.token = u.token
+              AND y.hi = (SELECT n.hi FROM vulkan.claims n WHERE n.group_id = u.group_id AND n.hi >= u.o ORDER BY n.hi LIMIT 1)
+          WHERE y.settled_at IS NULL
+          ORDER BY y.group_id, y.hi FOR UPDATE OF y SKIP LOCKED) h
+    WHERE c.group_id = h.group_id AND c.hi = h.hi;
+    RETURN QUERY
+    SELECT u.group_id, u.o, u.token
+    FROM unnest(group_ids, offsets, tokens, lanes) AS u(group_id, o, token, lane)
+    WHERE NOT EXISTS (SELECT FROM vulkan.exceptions x WHERE u.lane IS NULL AND x.group_id = u.group_id AND x."offset" = u.o
+                      AND x.token = u.token AND x.status = 'processing')
+      AND NOT EXISTS (SELECT FROM vulkan.lanes l WHERE l.group_id = u.group_id AND l.key_hash = u.lane
+                      AND l.token = u.token AND l.status = 'processing')
+      AND NOT (u.lane IS NULL AND coalesce((
+          SELECT c.token = u.token AND c.settled_at IS NULL FROM vulkan.claims c
+          WHERE c.group_id = u.group_id AND c.hi >= u.o ORDER BY c.hi LIMIT 1), false));
+END $$;
+COMMENT ON FUNCTION vulkan.extend(integer[], bigint[], bigint[], bigint[]) IS 'Extends the leases of messages still in work, by their group''s lease from now: arrays of group, offset, token, and lane (NULL unless keyed). Returns those whose lease is lost: their settlement will be stale, so their handlers may as well stop.';
+
+CREATE FUNCTION vulkan.reap_claim(claim vulkan.claims, g vulkan.groups, lost boolean) RETURNS integer
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+    freed integer;
+BEGIN
+    INSERT INTO vulkan.exceptions (group_id, "offset", status, attempts, token, solo, claimed_at, worker, last_error)
+    SELECT g.group_id, e."offset", CASE WHEN lost AND g.max_attempts = 1 THEN 'dead' ELSE 'ready' END, lost::integer,
+           nextval('vulkan.token_seq'), lost, claim.claimed_at, claim.worker,
+           CASE WHEN lost THEN format('the lease of worker "%s" expired', claim.worker) END
+    FROM vulkan.events e
+    WHERE e.stream_id = g.stream_id AND e."offset" > claim.lo AND e."offset" <= claim.hi AND e.partition_key IS NULL
+      AND (g.unfiltered OR vulkan.is_message(g.group_id, e."offset", e.kind, e.headers))
+    ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS freed = ROW_COUNT;
+    UPDATE vulkan.claims c SET settled_at = clock_timestamp(), lease_until = NULL, token = nextval('vulkan.token_seq')
+    WHERE c.group_id = claim.group_id AND c.hi = claim.hi;
+    RETURN freed;
+END $$;
+COMMENT ON FUNCTION vulkan.reap_claim(vulkan.claims, vulkan.groups, boolean) IS 'Internal. Turns the messages of an open claim into exceptions: lost with its lease, so the attempt counts, or only taken back by a replay. The caller holds the claim''s row.';
+
+CREATE FUNCTION vulkan.reap_exceptions(group_ids integer[], offsets bigint[]) RETURNS integer
+LANGUAGE plpgsql AS $$
+DECLARE
+    freed integer;
+BEGIN
+    UPDATE vulkan.exceptions x
+    SET status = CASE WHEN x.attempts >= g.max_attempts THEN 'dead' ELSE 'ready' END, token = nextval('vulkan.token_seq'),
+        solo = true, run_at = clock_timestamp(), lease_until = NULL, updated_at = clock_timestamp(),
+        last_error = format('the lease of worker "%s" expired', x.worker)
+    FROM unnest(group_ids, offsets) AS u(group_id, o) JOIN vulkan.groups g USING (group_id)
+    WHERE x.group_id = u.group_id AND x."offset" = u.o;
+    GET DIAGNOSTICS freed = ROW_COUNT;
+    RETURN freed;
+END $$;
+COMMENT ON FUNCTION vulkan.reap_exceptions(integer[], bigint[]) IS 'Internal. Gives messages whose own lease ran out back to their group. The caller holds their rows.';
+
+CREATE FUNCTION vulkan.reap_lanes(g vulkan.groups, at_most integer) RETURNS integer
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+    keys     bigint[];
+    tokens   bigint[];
+    firsts   bigint[];
+    outcomes text[];
+    errors   text[];
+    late     bigint[];
+BEGIN
+    WITH expired AS (
+        UPDATE vulkan.lanes l
+        SET solo_until = greatest(l.solo_until, l.through), token = nextval('vulkan.token_seq')
+        FROM (SELECT y.key_hash FROM vulkan.lanes y
+              WHERE y.group_id = g.group_id AND y.status = 'processing' AND y.lease_until < clock_timestamp()
+              ORDER BY y.lease_until LIMIT at_most FOR UPDATE SKIP LOCKED) old
+        WHERE l.group_id = g.group_id AND l.key_hash = old.key_hash
+        RETURNING l.*
+    )
+    SELECT array_agg(l.key_hash), array_agg(l.token), array_agg(l.straggler),
+           array_agg(coalesce(l.straggler, first."offset", l.through)),
+           array_agg(CASE WHEN coalesce(l.straggler, first."offset") IS NULL THEN 'done' ELSE 'retry' END),
+           array_agg(format('the lease of worker "%s" expired', l.worker))
+    INTO keys, tokens, late, firsts, outcomes, errors
+    FROM expired l
+    LEFT JOIN LATERAL (
+        SELECT e."offset" FROM vulkan.events e
+        LEFT JOIN vulkan.exceptions x ON x.group_id = g.group_id AND x."offset" = e."offset"
+        WHERE e.stream_id = g.stream_id AND hashtextextended(e.partition_key, 0) = l.key_hash AND e.partition_key IS NOT NULL
+          AND e."offset" > l.head AND e."offset" <= l.through AND coalesce(x.status, 'ready') = 'ready'
+          AND (g.unfiltered OR vulkan.is_message(g.group_id, e."offset", e.kind, e.headers))
+        ORDER BY e."offset" LIMIT 1) first ON true;
+    IF keys IS NULL THEN
+        RETURN 0;
+    END IF;
+    -- The first message not known done may have been in work: its attempt counts. Those behind it
+    -- are only handed out alone from now on (solo_until).
+    PERFORM vulkan.settle_lanes(g, firsts, tokens, keys, outcomes, array_fill('0'::interval, ARRAY[cardinality(keys)]), errors);
+    UPDATE vulkan.exceptions x SET solo = true
+    FROM unnest(keys, late) AS u(key, o)
+    WHERE x.group_id = g.group_id AND x."offset" = u.o AND x.status = 'ready';
+    RETURN cardinality(keys);
+END $$;
+COMMENT ON FUNCTION vulkan.reap_lanes(vulkan.groups, integer) IS 'Internal. Takes lanes whose lease ran out away from their worker. The caller holds the latch.';
+
+CREATE FUNCTION vulkan.reap(look_back interval DEFAULT NULL, at_most integer DEFAULT 1000)
+RETURNS TABLE (claims integer, exceptions integer, lanes integer)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    since   CONSTANT timestamptz := coalesce(clock_timestamp() - look_back, '-infinity');
+    g       vulkan.groups;
+    expired vulkan.claims;
+    freed   integer;
+    ids     integer[];
+    due     bigint[];
+BEGIN
+    claims := 0;
+    exceptions := 0;
+    lanes := 0;
+    PERFORM set_config('synchronous_commit', 'off', true);
+    -- Latches first and in order, before any row lock: a settlement takes them the same way.
+    FOR g IN SELECT x.* FROM vulkan.groups x
+             WHERE x.group_id IN (SELECT l.group_id FROM vulkan.lanes l WHERE l.status = 'processing'
+                                  AND l.lease_until < clock_timestamp() AND l.lease_until > since)
+             ORDER BY x.group_id LOOP
+        PERFORM vulkan.latch(g.group_id);
+        BEGIN
+            lanes := lanes + vulkan.reap_lanes(g, at_most);
+        EXCEPTION WHEN OTHERS THEN
+            RAISE WARNING 'lanes of group "%" could not be reaped: %', g.name, SQLERRM;
+        END;
+    END LOOP;
+    SELECT array_agg(x.group_id), array_agg(x."offset") INTO ids, due
+    FROM (SELECT y.group_id, y."offset" FROM vulkan.exceptions y
+          WHERE y.status = 'processing' AND y.lease_until < clock_timestamp() AND y.lease_until > since
+          ORDER BY y.lease_until LIMIT at_most FOR UPDATE SKIP LOCKED) x;
+    IF ids IS NOT NULL THEN
+        BEGIN
+            exceptions := vulkan.reap_exceptions(ids, due);
+        EXCEPTION WHEN OTHERS THEN
+            -- One bad row must not wedge the others: one by one, and what fails waits a minute.
+            FOR i IN 1 .. cardinality(ids) LOOP
+                BEGIN
+                    exceptions := exceptions + vulkan.reap_exceptions(ids[i:i], due[i:i]);
+                EXCEPTION WHEN OTHERS THEN
+                    RAISE WARNING 'message % of group % could not be reaped: %', due[i], ids[i], SQLERRM;
+                    UPDATE vulkan.exceptions x SET lease_until = clock_timestamp() + interval '1 minute'
+                    WHERE x.group_id = ids[i] AND x."offset" = due[i];
+                END;
+            END LOOP;
+        END;
+    END IF;
+    FOR expired IN SELECT c.* FROM vulkan.claims c
+                   WHERE c.settled_at IS NULL AND c.lease_until < clock_timestamp() AND c.lease_until > since
+                   ORDER BY c.lease_until LIMIT 50 FOR UPDATE SKIP LOCKED LOOP
+        SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = expired.group_id;
+        BEGIN
+            freed := vulkan.reap_claim(expired, g, lost => true);
+            claims := claims + 1;
+        EXCEPTION WHEN OTHERS THEN
+            RAISE WARNING 'claim % of group "%" could not be reaped: %', expired.hi, g.name, SQLERRM;
+            UPDATE vulkan.claims c SET lease_until = clock_timestamp() + interval '1 minute'
+            WHERE c.group_id = expired.group_id AND c.hi = expired.hi;
+        END;
+    END LOOP;
+    RETURN NEXT;
+END $$;
+COMMENT ON FUNCTION vulkan.reap(interval, integer) IS 'Gives back what the lost leases of all groups hold: the attempt counts, the error names whose lease it was, and it is handed out alone. look_back bounds how old a lost lease may be (NULL: any age), which keeps the look cheap while old snapshots are held. Any number of callers may call it at any time.';
+
+CREATE FUNCTION vulkan.look(group_ids integer[])
+RETURNS TABLE (group_id integer, due boolean, pending boolean, next_at timestamptz)
+LANGUAGE plpgsql ROWS 10 AS $$
+DECLARE
+    g      vulkan.groups;
+    h      record;
+    at     timestamptz := clock_timestamp();
+BEGIN
+    FOR g IN SELECT x.* FROM vulkan.groups x WHERE x.group_id = ANY (look.group_ids) LOOP
+        group_id := g.group_id;
+        due := false;
+        pending := false;
+        next_at := NULL;
+        IF g.paused_at IS NULL THEN
+            SELECT min(d.run_at) INTO next_at FROM (
+                (SELECT x.run_at FROM vulkan.exceptions x WHERE x.group_id = g.group_id AND x.status = 'ready' AND x.lane IS NULL AND x.solo ORDER BY x.run_at LIMIT 1)
+                UNION ALL
+                (SELECT x.run_at FROM vulkan.exceptions x WHERE x.group_id = g.group_id AND x.status = 'ready' AND x.lane IS NULL AND NOT x.solo ORDER BY x.run_at LIMIT 1)
+                UNION ALL
+                (SELECT l.run_at FROM vulkan.lanes l WHERE l.group_id = g.group_id AND l.status = 'ready' AND l.solo ORDER BY l.run_at LIMIT 1)
+                UNION ALL
+                (SELECT l.run_at FROM vulkan.lanes l WHERE l.group_id = g.group_id AND l.status = 'ready' AND NOT l.solo ORDER BY l.run_at LIMIT 1)) d;
+            SELECT * INTO h FROM vulkan.horizon(g.stream_id);
+            pending := h.pending;
+            due := coalesce(next_at <= at, false) OR vulkan.has_events(g.stream_id, vulkan.cursor_of(g.group_id), h.lso);
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION vulkan.look(integer[]) IS 'What an idle worker asks about all its groups at once: is anything due now, are publishers in flight (so that looking again soon pays), and when does the next retry or delayed message fall due.';
+
+CREATE FUNCTION vulkan.has_events(stream_id integer, after bigint, up_to bigint) RETURNS boolean
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_custom_plan AS $$
+BEGIN
+    RETURN after < up_to AND EXISTS (
+        SELECT FROM vulkan.events e
+        WHERE e.stream_id = has_events.stream_id AND e."offset" > after AND e."offset" <= up_to);
+END $$;
+COMMENT ON FUNCTION vulkan.has_events(integer, bigint, bigint) IS 'Internal. Whether a stream has an event in a range.';

@@ -1,0 +1,67 @@
+-- The invariants of the design, checked on any database with Vulkan in it.
+
+CREATE FUNCTION vulkan.check() RETURNS TABLE (invariant integer, stream text, consumer_group text, detail text)
+LANGUAGE sql AS $$
+    WITH lifecycle AS MATERIALIZED (
+        SELECT g.*, s.name AS stream_name, vulkan.cursor_of(g.group_id) AS cursor
+        FROM vulkan.groups g JOIN vulkan.streams s ON s.stream_id = g.stream_id WHERE g.mode = 'lifecycle'
+    ), violation AS (
+        -- 1. Claims tile the log from 0 to the cursor, without gap or overlap.
+        SELECT 1 AS invariant, c.group_id, format('claim (%s, %s] does not begin where the one before ends, at %s', c.lo, c.hi, c.before) AS detail
+        FROM (SELECT x.group_id, x.lo, x.hi, lag(x.hi, 1, 0::bigint) OVER (PARTITION BY x.group_id ORDER BY x.hi) AS before
+              FROM vulkan.claims x JOIN lifecycle g ON g.group_id = x.group_id) c
+        WHERE c.lo <> c.before
+        UNION ALL
+        -- 1. A keyed retry that no lane will hand out is lost.
+        SELECT 1, x.group_id, format('message %s waits for a lane that does not exist', x."offset")
+        FROM vulkan.exceptions x
+        WHERE x.status = 'ready' AND x.lane IS NOT NULL
+          AND NOT EXISTS (SELECT FROM vulkan.lanes l WHERE l.group_id = x.group_id AND l.key_hash = x.lane
+                          AND (x."offset" > l.head OR l.redriven))
+        UNION ALL
+        -- 1. An exception above the cursor can only be one that was skipped before its turn.
+        SELECT 1, x.group_id, format('message %s has status %s above the cursor %s', x."offset", x.status, g.cursor)
+        FROM vulkan.exceptions x JOIN lifecycle g ON g.group_id = x.group_id
+        WHERE x."offset" > g.cursor AND x.status <> 'done'
+        UNION ALL
+        -- 1. Keyed messages in lanes, others not.
+        SELECT 1, x.group_id, format('message %s with partition key %s has lane %s', x."offset", quote_nullable(e.partition_key), x.lane)
+        FROM vulkan.exceptions x JOIN lifecycle g ON g.group_id = x.group_id
+        JOIN vulkan.events e ON e.stream_id = g.stream_id AND e."offset" = x."offset"
+        WHERE x.lane IS DISTINCT FROM hashtextextended(e.partition_key, 0)
+        UNION ALL
+        -- 1. Every lane has something to hand out, or it would stand in the way for ever.
+        SELECT 1, l.group_id, format('lane %s is %s with nothing pending above %s', l.key_hash, l.status, l.head)
+        FROM vulkan.lanes l
+        WHERE l.status <> 'blocked'
+          AND NOT EXISTS (SELECT FROM vulkan.lane_pending p WHERE p.group_id = l.group_id AND p.key_hash = l.key_hash)
+          AND NOT EXISTS (SELECT FROM vulkan.exceptions x WHERE x.group_id = l.group_id AND x.lane = l.key_hash AND x.status IN ('ready', 'done') AND l.redriven)
+          AND NOT (l.status = 'processing')
+        UNION ALL
+        -- 1. One place each: the view finds no message twice.
+        SELECT 1, min(g.group_id), format('message %s is in %s places: %s', d.event_offset, count(*), string_agg(d.status, ', '))
+        FROM vulkan.deliveries d JOIN lifecycle g ON g.stream_name = d.stream AND g.name = d.consumer_group
+        GROUP BY d.stream, d.consumer_group, d.event_offset HAVING count(*) > 1
+        UNION ALL
+        -- 2. No cursor passes its stream's last stable offset.
+        SELECT 2, g.group_id, format('cursor %s is above the last stable offset %s', vulkan.cursor_of(g.group_id), h.lso)
+        FROM vulkan.groups g
+        CROSS JOIN LATERAL (SELECT vulkan.cursor_of(g.group_id) AS cursor) c
+        CROSS JOIN LATERAL vulkan.horizon(g.stream_id) h WHERE c.cursor > h.lso
+        UNION ALL
+        -- 3. Per key at most one message in flight, and none before an earlier one is resolved.
+        SELECT 3, l.group_id, format('lane %s: run (%s, %s] reaches above the cursor %s', l.key_hash, l.head, l.through, g.cursor)
+        FROM vulkan.lanes l JOIN lifecycle g ON g.group_id = l.group_id WHERE l.through > g.cursor OR l.head > g.cursor
+        UNION ALL
+        SELECT 3, x.group_id, format('keyed message %s is in work outside its lane', x."offset")
+        FROM vulkan.exceptions x WHERE x.lane IS NOT NULL AND x.status = 'processing'
+        UNION ALL
+        -- 4. attempts <= max attempts, and what has none left is dead.
+        SELECT 4, x.group_id, format('message %s is %s after %s of %s attempts', x."offset", x.status, x.attempts, g.max_attempts)
+        FROM vulkan.exceptions x JOIN lifecycle g ON g.group_id = x.group_id
+        WHERE x.attempts > g.max_attempts OR (x.status = 'ready' AND x.attempts >= g.max_attempts)
+    )
+    SELECT v.invariant, s.name, g.name, v.detail
+    FROM violation v JOIN vulkan.groups g ON g.group_id = v.group_id JOIN vulkan.streams s ON s.stream_id = g.stream_id
+$$;
+COMMENT ON FUNCTION vulkan.check() IS 'The invariants of the engine: a row for each violation, none on a sound database. Reads everything: for tests, and for doubts. After max_attempts was lowered, invariant 4 may name messages that are older than that.';
