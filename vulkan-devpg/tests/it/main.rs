@@ -1,0 +1,3 @@
+//! Real clusters on this machine.
+
+mod start;
