@@ -1,1 +1,14 @@
 //! .
+
+mod handler;
+
+pub use handler::{
+    ByHand, Call, DecodeError, Delivery, DeliveryBuilder, Disposition, ErasedHandler, FromDelivery,
+    FromRef, Handler, HandlerError, HandlerOptions, IntoHandler, IntoResult, MAX_MESSAGE_LEN,
+    OptionsError, Result, ResultExt, State,
+};
+pub use vulkan_core::{Backoff, Start};
+
+/// What the code written by `#[handler]` refers to. Not part of the public interface.
+#[doc(hidden)]
+pub mod __private;

@@ -1,0 +1,5 @@
+pub use std::borrow::Cow;
+
+pub use serde::Serialize;
+
+pub use crate::event::{Event, PartitionKey};

@@ -1,0 +1,109 @@
+//! The contract between a handler and the worker that runs it.
+//!
+//! [`Handler`] is what the worker calls and `#[handler]` writes;
+//! [`Delivery`], [`State`] and [`FromDelivery`] are what a handler can ask for;
+//! [`HandlerError`] is how it says what becomes of a delivery that failed.
+
+use std::future::Future;
+
+mod call;
+mod decode;
+mod delivery;
+mod delivery_builder;
+mod erased;
+mod error;
+mod error_message;
+mod extract;
+mod into_handler;
+mod into_result;
+mod options;
+mod options_check;
+mod result_ext;
+mod state;
+
+pub use call::Call;
+pub use decode::DecodeError;
+pub use delivery::Delivery;
+pub use delivery_builder::DeliveryBuilder;
+pub use erased::ErasedHandler;
+pub use error::{Disposition, HandlerError};
+pub use error_message::MAX_MESSAGE_LEN;
+pub use extract::{DeliveryArgument, FromDelivery};
+pub use into_handler::{ByHand, IntoHandler};
+pub use into_result::IntoResult;
+pub use options::HandlerOptions;
+pub use options_check::OptionsError;
+pub use result_ext::ResultExt;
+pub use state::{FromRef, State};
+
+/// What a handler returns: `vulkan::Result` is `Result<(), HandlerError>`.
+pub type Result<T = (), E = HandlerError> = std::result::Result<T, E>;
+
+/// Something that handles the deliveries of one group.
+///
+/// Most handlers are functions with `#[handler(..)]` above them, for which the macro writes this
+/// implementation. By hand it takes a few lines more, and options can be decided at run time.
+///
+/// `S` is the state of the worker. A handler that needs none of it is generic over `S`.
+///
+/// # What becomes of a delivery
+///
+/// | The handler | Counts as an attempt? | Who picks the delay? |
+/// |---|---|---|
+/// | returns `Ok(())` | yes, the last | nobody: the delivery is done |
+/// | returns any error by `?` | yes | the backoff of the group |
+/// | returns [`HandlerError::retry_in`] | yes | the handler |
+/// | returns [`HandlerError::snooze`] | no | the handler |
+/// | returns [`HandlerError::dead`] | yes, the last | nobody: the delivery is dead |
+/// | gets a payload that does not decode | yes, the last | nobody: the delivery is dead |
+///
+/// A group with `retries = 5` tries five more times after the first attempt.
+/// An error of the sixth attempt leaves the delivery dead, whatever delay it asks for.
+///
+/// # Examples
+///
+/// ```
+/// use vulkan_worker::{Delivery, Handler, HandlerOptions, Result};
+///
+/// struct Audit {
+///     group: String,
+/// }
+///
+/// impl<S: Sync> Handler<S> for Audit {
+///     fn options(&self) -> HandlerOptions {
+///         HandlerOptions::new("orders", self.group.clone()).retries(20)
+///     }
+///
+///     async fn call(&self, delivery: &Delivery, _state: &S) -> Result {
+///         println!("{} {}", delivery.offset(), delivery.payload());
+///         Ok(())
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not handle deliveries for a worker whose state is `{S}`",
+    label = "not a handler for the state `{S}`",
+    note = "write `#[handler(stream = \"..\", group = \"..\")]` above an async function, \
+            or implement `Handler<{S}>`"
+)]
+pub trait Handler<S>: Send + Sync + 'static {
+    /// Which deliveries this handler takes, and how they are tried again.
+    ///
+    /// The worker asks once, when it is built.
+    fn options(&self) -> HandlerOptions;
+
+    /// Handles one delivery.
+    ///
+    /// The table [above](Self#what-becomes-of-a-delivery) says what each outcome means.
+    /// Deliveries repeat when a worker dies before it could note the outcome,
+    /// so what a handler does should be safe to do again.
+    ///
+    /// An implementation may simply be an `async fn`.
+    ///
+    /// # Cancel safety
+    ///
+    /// The worker drops the future at any of its await points when a timeout passes,
+    /// when the lease is lost, or at the end of the grace period of a shutdown.
+    /// [`Delivery::cancelled`] tells beforehand in the last two cases.
+    fn call(&self, delivery: &Delivery, state: &S) -> impl Future<Output = Result> + Send;
+}

@@ -1,0 +1,183 @@
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+use vulkan_core::Event;
+
+use super::decode::{self, DecodeError};
+use super::delivery_builder::DeliveryBuilder;
+
+/// One event on its way to one group: what a handler may know of it besides the payload.
+///
+/// A handler asks for it with an argument of type `&Delivery`.
+/// In a test, [`Delivery::of`] makes one to call the handler with.
+///
+/// # Examples
+///
+/// ```
+/// use vulkan_worker::{Delivery, Result};
+///
+/// async fn screen(order: u64, cx: &Delivery) -> Result {
+///     if cx.attempt() == cx.max_attempts() {
+///         println!("last chance for order {order}");
+///     }
+///     Ok(())
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> vulkan_worker::Result {
+/// let delivery = Delivery::builder_json(&42)?.attempt(6).max_attempts(6).build();
+/// screen(delivery.decode()?, &delivery).await?;
+/// # Ok(()) }
+/// ```
+pub struct Delivery {
+    pub(super) stream: Arc<str>,
+    pub(super) group: Arc<str>,
+    pub(super) offset: i64,
+    pub(super) kind: String,
+    pub(super) key: Option<String>,
+    pub(super) attempt: u32,
+    pub(super) max_attempts: u32,
+    pub(super) headers: Map<String, Value>,
+    pub(super) published_at: DateTime<Utc>,
+    pub(super) payload: Box<RawValue>,
+    pub(super) cancellation: CancellationToken,
+}
+
+impl Delivery {
+    /// Begins a delivery of a payload that is JSON text already.
+    ///
+    /// [`DeliveryBuilder`] says what the other fields are unless they are set.
+    pub fn builder(payload: Box<RawValue>) -> DeliveryBuilder {
+        DeliveryBuilder::new(payload)
+    }
+
+    /// Begins a delivery of anything that serializes.
+    ///
+    /// # Errors
+    ///
+    /// If `payload` cannot be written as JSON.
+    pub fn builder_json<T: Serialize + ?Sized>(payload: &T) -> serde_json::Result<DeliveryBuilder> {
+        serde_json::value::to_raw_value(payload).map(Self::builder)
+    }
+
+    /// Begins a delivery of an event, with the stream, kind and key that the event has.
+    ///
+    /// # Errors
+    ///
+    /// If the event cannot be written as JSON.
+    pub fn of<E: Event>(event: &E) -> serde_json::Result<DeliveryBuilder> {
+        let builder = Self::builder_json(event)?.stream(E::STREAM).kind(E::KIND);
+        Ok(match event.partition_key() {
+            Some(key) => builder.key(key),
+            None => builder,
+        })
+    }
+
+    /// The stream the event was published to.
+    pub fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    /// The group this delivery belongs to.
+    pub fn group(&self) -> &str {
+        &self.group
+    }
+
+    /// The position of the event in its stream.
+    ///
+    /// Together with the stream it identifies the event,
+    /// also across repeated deliveries, and so makes a good idempotency key.
+    pub fn offset(&self) -> i64 {
+        self.offset
+    }
+
+    /// What happened, such as `order.placed`.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// The partition key, if the event has one.
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    /// Which attempt this is. The first is 1.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// The attempt after which an error leaves the delivery dead: one more than the retries.
+    pub fn max_attempts(&self) -> u32 {
+        self.max_attempts
+    }
+
+    /// What the publisher sent along beside the payload, such as its trace context.
+    pub fn headers(&self) -> &Map<String, Value> {
+        &self.headers
+    }
+
+    /// One header, if it is there and a string.
+    ///
+    /// Names are compared exactly: `traceparent` is not `Traceparent`.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.as_str()
+    }
+
+    /// When the event was published, by the clock of the database.
+    pub fn published_at(&self) -> DateTime<Utc> {
+        self.published_at
+    }
+
+    /// The payload as JSON text.
+    pub fn payload(&self) -> &RawValue {
+        &self.payload
+    }
+
+    /// Reads the payload as a `T`, which may borrow from it.
+    ///
+    /// # Errors
+    ///
+    /// If the payload is no `T`; the error names the path of the field that does not fit.
+    pub fn decode<'a, T: Deserialize<'a>>(&'a self) -> Result<T, DecodeError> {
+        decode::decode(&self.payload)
+    }
+
+    /// Waits until the worker wants this delivery to end,
+    /// because it shuts down or has lost the lease.
+    ///
+    /// A handler that takes long can then stop early and return an error;
+    /// one that pays no heed is dropped when the grace period is over.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe, and therefore fit for `tokio::select!`.
+    pub async fn cancelled(&self) {
+        self.cancellation.cancelled().await;
+    }
+
+    /// The token behind [`cancelled`](Self::cancelled), to hand to tasks of your own.
+    pub fn cancellation_token(&self) -> &CancellationToken {
+        &self.cancellation
+    }
+}
+
+/// Shows where the delivery stands and leaves out the payload and headers,
+/// which may hold what no log should.
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("stream", &self.stream)
+            .field("group", &self.group)
+            .field("offset", &self.offset)
+            .field("kind", &self.kind)
+            .field("key", &self.key)
+            .field("attempt", &self.attempt)
+            .field("max_attempts", &self.max_attempts)
+            .field("published_at", &self.published_at)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,222 @@
+use std::error::Error;
+use std::fmt;
+use std::iter;
+use std::time::Duration;
+
+use super::decode::DecodeError;
+use super::error_message;
+
+type BoxError = Box<dyn Error + Send + Sync + 'static>;
+
+/// Why a delivery was not handled, and what is to become of it.
+///
+/// Every error turns into one by `?` and then means: try again, after the backoff of the group.
+/// Anything else is said aloud, here or with [`ResultExt`](super::ResultExt).
+///
+/// | Made by | Counts as an attempt? | Who picks the delay? |
+/// |---|---|---|
+/// | `?` on any error | yes | the backoff of the group |
+/// | [`retry_in`](Self::retry_in) | yes | the handler |
+/// | [`snooze`](Self::snooze) | no | the handler |
+/// | [`dead`](Self::dead), or `?` on a [`DecodeError`] | yes, the last | nobody |
+///
+/// The type deliberately does not implement [`std::error::Error`]:
+/// only so can every error convert into it.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use vulkan_worker::{HandlerError, Result, ResultExt};
+///
+/// fn charge(amount: &str, busy: bool) -> Result {
+///     // No attempt will ever make this a number.
+///     let amount: u64 = amount.parse().dead()?;
+///     if amount == 0 {
+///         return Err(HandlerError::dead("nothing to charge"));
+///     }
+///     // Not a failure: the bank opens at nine.
+///     if busy {
+///         return Err(HandlerError::snooze(Duration::from_secs(3600)));
+///     }
+///     // Tried again after the backoff of the group.
+///     std::fs::read("/etc/bank/credentials")?;
+///     Ok(())
+/// }
+/// # assert_eq!(charge("x", false).unwrap_err().message(), "invalid digit found in string");
+/// ```
+pub struct HandlerError(Box<Inner>);
+
+// Boxed so that a `Result` of a handler is one word wide.
+struct Inner {
+    disposition: Disposition,
+    cause: Option<BoxError>,
+}
+
+/// What is to become of a delivery after an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disposition {
+    /// Try again. The attempt counts, and after the last one the delivery is dead.
+    Retry {
+        /// When; `None` leaves it to the backoff of the group.
+        after: Option<Duration>,
+    },
+    /// Try again, as if this attempt had not been.
+    Snooze {
+        /// When.
+        after: Duration,
+    },
+    /// Give up at once.
+    Dead,
+}
+
+impl HandlerError {
+    /// Try again after the backoff of the group, even if `error` is a [`DecodeError`].
+    ///
+    /// For any other error this is what `?` does.
+    pub fn retry(error: impl Into<BoxError>) -> Self {
+        Self::new(Disposition::Retry { after: None }, Some(error.into()))
+    }
+
+    /// Try again after `delay`, in place of the backoff of the group.
+    ///
+    /// Fits an answer such as "429 Too Many Requests" that says how long to wait.
+    /// The attempt counts: after the last one the delivery is dead all the same.
+    pub fn retry_in(delay: Duration, error: impl Into<BoxError>) -> Self {
+        let after = Some(delay);
+        Self::new(Disposition::Retry { after }, Some(error.into()))
+    }
+
+    /// Try again after `delay`, as if this attempt had not been.
+    ///
+    /// Fits what is no failure but comes too early.
+    /// As no attempt is spent, it is up to the handler to end it some day.
+    pub fn snooze(delay: Duration) -> Self {
+        Self::new(Disposition::Snooze { after: delay }, None)
+    }
+
+    /// Give up: the delivery is dead until somebody redrives it.
+    pub fn dead(reason: impl Into<BoxError>) -> Self {
+        Self::new(Disposition::Dead, Some(reason.into()))
+    }
+
+    fn new(disposition: Disposition, cause: Option<BoxError>) -> Self {
+        Self(Box::new(Inner { disposition, cause }))
+    }
+
+    /// What is to become of the delivery.
+    pub fn disposition(&self) -> Disposition {
+        self.0.disposition
+    }
+
+    /// The same error with another fate.
+    #[must_use]
+    pub fn with_disposition(mut self, disposition: Disposition) -> Self {
+        self.0.disposition = disposition;
+        self
+    }
+
+    /// The error that was converted, if there was one.
+    pub fn cause(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
+        self.0.cause.as_deref()
+    }
+
+    /// The error and its sources as one line, `outer: inner: innermost`.
+    ///
+    /// A source whose text the line already holds is left out,
+    /// NUL, which no database text can hold, is replaced,
+    /// and the whole is cut to [`MAX_MESSAGE_LEN`](super::MAX_MESSAGE_LEN) bytes.
+    pub fn message(&self) -> String {
+        match (&self.0.cause, self.0.disposition) {
+            (Some(cause), _) => error_message::of(&**cause),
+            (None, Disposition::Snooze { after }) => format!("snoozed for {after:?}"),
+            (None, _) => "failed without a reason".into(),
+        }
+    }
+}
+
+impl<E: Into<BoxError>> From<E> for HandlerError {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        let disposition = if is_undecodable(&*error) {
+            Disposition::Dead
+        } else {
+            Disposition::Retry { after: None }
+        };
+        Self::new(disposition, Some(error))
+    }
+}
+
+/// Whether the error is a [`DecodeError`], also one below a context that was put around it.
+fn is_undecodable(error: &(dyn Error + 'static)) -> bool {
+    iter::successors(Some(error), |&error| error.source())
+        .take(error_message::MAX_DEPTH)
+        .any(|error| error.is::<DecodeError>())
+}
+
+impl fmt::Display for HandlerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message())
+    }
+}
+
+impl fmt::Debug for HandlerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandlerError")
+            .field("disposition", &self.0.disposition)
+            .field("cause", &self.0.cause)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Delivery;
+
+    const RETRY: Disposition = Disposition::Retry { after: None };
+
+    #[test]
+    fn question_mark_retries() {
+        fn failing() -> Result<(), HandlerError> {
+            Err(std::io::Error::other("gone"))?
+        }
+        assert_eq!(failing().unwrap_err().disposition(), RETRY);
+        assert_eq!(HandlerError::from("text").message(), "text");
+        assert_eq!(
+            HandlerError::from(String::from("text")).disposition(),
+            RETRY
+        );
+    }
+
+    #[test]
+    fn an_undecodable_payload_is_dead_also_within_a_context() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("order is unreadable")]
+        struct Context(#[source] DecodeError);
+
+        let delivery = Delivery::builder_json("text").unwrap().build();
+        let bare = || delivery.decode::<u8>().unwrap_err();
+        assert_eq!(HandlerError::from(bare()).disposition(), Disposition::Dead);
+
+        let error = HandlerError::from(Context(bare()));
+        assert_eq!(error.disposition(), Disposition::Dead);
+        assert!(
+            error.message().starts_with(
+                "order is unreadable: cannot decode the payload into `u8`: invalid type"
+            )
+        );
+        assert_eq!(HandlerError::retry(bare()).disposition(), RETRY);
+    }
+
+    #[test]
+    fn snooze_has_a_message() {
+        let error = HandlerError::snooze(Duration::from_secs(30));
+        assert_eq!(error.message(), "snoozed for 30s");
+    }
+
+    #[test]
+    fn is_one_word_wide() {
+        assert_eq!(size_of::<Result<(), HandlerError>>(), size_of::<usize>());
+    }
+}

@@ -1,0 +1,154 @@
+use std::borrow::Cow;
+use std::time::Duration;
+
+use vulkan_core::{Backoff, Start};
+
+/// Which deliveries a handler takes, and how they are tried again.
+///
+/// The keys of `#[handler(..)]` become these fields, with the same names.
+/// What is `None` is left to the group.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use vulkan_worker::{Backoff, HandlerOptions, Start};
+///
+/// let short = HandlerOptions::new("orders", "fraud");
+/// ```
+///
+/// is equivalent to
+///
+/// ```
+/// # use std::time::Duration;
+/// # use vulkan_worker::{Backoff, HandlerOptions, Start};
+/// let long = HandlerOptions::new("orders", "fraud")
+///     .name("fraud")
+///     .kinds([">"])
+///     .retries(5)
+///     .backoff(Backoff::new(Duration::from_secs(2), Duration::from_secs(600)))
+///     .lease(Duration::from_secs(30))
+///     .start(Start::Earliest);
+/// assert_eq!(long.check(), Ok(()));
+/// ```
+///
+/// for a group that does not exist yet, and has neither a timeout nor a limit of its own
+/// to how many deliveries are handled at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "options do nothing until a worker has them"]
+pub struct HandlerOptions {
+    /// What logs and metrics call the handler: the name of the function,
+    /// or of the group for a handler written by hand.
+    pub name: Cow<'static, str>,
+    /// The stream to read.
+    pub stream: Cow<'static, str>,
+    /// The group, which has one position in the stream and one policy for all its handlers.
+    pub group: Cow<'static, str>,
+    /// Patterns of the kinds to handle. Without any, every kind of the stream.
+    pub kinds: Vec<Cow<'static, str>>,
+    /// How many more times a delivery is tried after its first attempt.
+    pub retries: Option<u32>,
+    /// How long a failed delivery waits before its next attempt.
+    pub backoff: Option<Backoff>,
+    /// How long one attempt may take before it is dropped and counts as failed.
+    pub timeout: Option<Duration>,
+    /// How long a delivery stays with a worker that gives no sign of life.
+    pub lease: Option<Duration>,
+    /// How many deliveries one worker handles at once.
+    pub concurrency: Option<usize>,
+    /// Where a group that does not exist yet begins.
+    pub start: Option<Start>,
+}
+
+impl HandlerOptions {
+    /// The retries of a group that asks for none: five, so six attempts in all.
+    pub const DEFAULT_RETRIES: u32 = 5;
+    /// The backoff of a group that asks for none: from two seconds to ten minutes.
+    pub const DEFAULT_BACKOFF: Backoff = Backoff::DEFAULT;
+    /// The lease of a group that asks for none: thirty seconds.
+    pub const DEFAULT_LEASE: Duration = Duration::from_secs(30);
+    /// The start of a group that asks for none: the oldest event there is.
+    pub const DEFAULT_START: Start = Start::Earliest;
+
+    /// Options that leave all but the stream and the group to the defaults.
+    ///
+    /// The names are checked when the worker is built, see [`check`](Self::check).
+    pub fn new(stream: impl Into<Cow<'static, str>>, group: impl Into<Cow<'static, str>>) -> Self {
+        let group = group.into();
+        Self {
+            name: group.clone(),
+            stream: stream.into(),
+            group,
+            kinds: Vec::new(),
+            retries: None,
+            backoff: None,
+            timeout: None,
+            lease: None,
+            concurrency: None,
+            start: None,
+        }
+    }
+
+    /// Sets what logs and metrics call the handler.
+    pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Sets the patterns of the kinds to handle, in place of those set so far.
+    pub fn kinds<K: Into<Cow<'static, str>>>(
+        mut self,
+        patterns: impl IntoIterator<Item = K>,
+    ) -> Self {
+        self.kinds = patterns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets how many more times a delivery is tried after its first attempt.
+    ///
+    /// With `retries(5)` a delivery is dead after its sixth attempt, with `retries(0)` after its first.
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.retries = Some(retries);
+        self
+    }
+
+    /// Sets how long a failed delivery waits before its next attempt.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = Some(backoff);
+        self
+    }
+
+    /// Sets how long one attempt may take.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets how long a delivery stays with a worker that gives no sign of life.
+    ///
+    /// It bounds how late a delivery is taken over after a crash, not how long a handler may take:
+    /// a worker that lives renews its leases.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = Some(lease);
+        self
+    }
+
+    /// Sets how many deliveries one worker handles at once.
+    pub fn concurrency(mut self, concurrency: usize) -> Self {
+        self.concurrency = Some(concurrency);
+        self
+    }
+
+    /// Sets where a group that does not exist yet begins.
+    pub fn start(mut self, start: Start) -> Self {
+        self.start = Some(start);
+        self
+    }
+
+    /// The attempt after which an error leaves a delivery dead: one more than the retries.
+    pub fn max_attempts(&self) -> u32 {
+        self.retries
+            .unwrap_or(Self::DEFAULT_RETRIES)
+            .saturating_add(1)
+    }
+}
