@@ -1,13 +1,71 @@
-//! .
+//! The log and the lifecycle of Vulkan as an async Rust client.
+//!
+//! Everything here is one call of a documented `vulkan.*` function in the database: what this
+//! client does, `psql`, a trigger or another language can do as well.
+//!
+//! ```
+//! use serde::Serialize;
+//! use vulkan_core::{Client, Message};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let database = vulkan_devpg::shared().await.create_database().await?;
+//! let client = Client::connect(&database.url()).await?;
+//! client.migrate().await?;
+//! client.create_stream("orders").await?;
+//!
+//! // One event, durable when the call returns.
+//! let offset = client
+//!     .publish(Message::new("orders", "order.placed", &serde_json::json!({"total": 42}))?.key("customer-7"))
+//!     .await?;
+//!
+//! // In a transaction of your own: it commits or vanishes with your write.
+//! let mut tx = client.pool().begin().await?;
+//! client.publish_in(&mut *tx, Message::new("orders", "order.paid", &42)?).await?;
+//! tx.rollback().await?;
+//! # assert_eq!(offset, 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is where
+//!
+//! | To do | See |
+//! |---|---|
+//! | connect, migrate | [`Client`] |
+//! | publish | [`Client::publish`], [`Client::publish_in`], [`Client::publish_many`], [`Event`], [`Message`] |
+//! | make streams and groups | [`Client::create_stream`], [`Client::ensure_group`] |
+//! | read a stream | [`Client::read`], [`Client::reader`] |
+//! | look, redrive, replay, skip, pause | [`Client::overview`], [`Client::inspect`], [`Client::redrive`], [`Client::replay`], [`Client::skip`], [`Client::pause`] |
+//! | write a worker of one's own | [`engine`] |
 
+mod client;
+mod cursor;
+mod detach;
+pub mod engine;
+mod error;
 mod event;
+mod group;
+mod migrate;
+mod operate;
+mod position;
+mod publish;
+mod wake;
 
+pub use client::Client;
+pub use cursor::{LogEvent, Reader, ReaderEvents};
+pub use error::{Error, Refusal};
 pub use event::{Event, PartitionKey};
+pub use group::{Binding, GroupOptions, Mode, OnDead};
+pub use operate::{DryRun, GroupOverview, Inspected, Redrive, Replayed, Status};
+pub use position::Position;
+pub use publish::{IntoMessage, Message};
 pub use vulkan_names::{
     Backoff, BackoffError, DurationError, GroupName, Kind, KindPattern, MAX_RETRIES, NameError,
     Problem, Start, StartError, StreamName, Subject, check_kind, check_name, check_pattern,
     parse_duration, pattern_matches,
 };
+pub use wake::{Bell, Listening};
 
 /// What the code written by `#[derive(Event)]` refers to. Not part of the public interface.
 #[doc(hidden)]

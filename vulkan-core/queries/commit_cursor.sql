@@ -1,0 +1,1 @@
+SELECT vulkan.commit_cursor($1, $2, $3)

@@ -1,0 +1,1 @@
+SELECT vulkan.create_stream($1)

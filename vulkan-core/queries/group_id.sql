@@ -1,0 +1,1 @@
+SELECT vulkan.group_id($1, $2)

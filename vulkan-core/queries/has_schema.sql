@@ -1,0 +1,1 @@
+SELECT to_regclass('vulkan.meta') IS NOT NULL

@@ -1,0 +1,1 @@
+SELECT claims, exceptions, lanes FROM vulkan.reap($1)

@@ -1,0 +1,1 @@
+SELECT vulkan.release_cursor($1, $2)

@@ -1,0 +1,1 @@
+SELECT schema_version, min_compatible FROM vulkan.meta

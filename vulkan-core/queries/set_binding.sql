@@ -1,0 +1,1 @@
+SELECT vulkan.set_binding($1, $2, $3)

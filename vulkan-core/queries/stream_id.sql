@@ -1,0 +1,1 @@
+SELECT vulkan.stream_id($1)

@@ -1,0 +1,1 @@
+SELECT term, cursor FROM vulkan.take_cursor($1, $2)

@@ -1,0 +1,98 @@
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::detach::to_the_end;
+use crate::error::Error;
+
+/// A handle on the log and the lifecycle in one database. Cheap to clone.
+///
+/// # Cancel safety
+///
+/// A call that is dropped before it returns still runs to its end in the background, so nothing is
+/// left half done; whether it succeeded is then unknown. Calls that take an executor of yours run on
+/// your connection and are the exception: do not drop those.
+#[derive(Debug, Clone)]
+pub struct Client {
+    pool: PgPool,
+}
+
+impl Client {
+    /// Connects to a database with a pool of its own, of up to ten connections.
+    ///
+    /// The pool connects when it is first used: a server that is away for the moment is no error here.
+    ///
+    /// # Errors
+    ///
+    /// If the URL cannot be read.
+    pub async fn connect(url: &str) -> Result<Self, Error> {
+        let options: PgConnectOptions = url.parse().map_err(Error::Database)?;
+        Ok(Self::connect_with(options.application_name("vulkan")))
+    }
+
+    fn connect_with(options: PgConnectOptions) -> Self {
+        let pool = PgPoolOptions::new()
+            .max_connections(10)
+            .acquire_timeout(Duration::from_secs(10))
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    // A safety net: no call of ours leaves a transaction open.
+                    sqlx::query("SET idle_in_transaction_session_timeout = '60s'")
+                        .execute(connection)
+                        .await?;
+                    Ok(())
+                })
+            })
+            .connect_lazy_with(options);
+        Self::new(pool)
+    }
+
+    /// Uses a pool you have already.
+    ///
+    /// A worker needs a connection for each call under way, of which it has at most three, and one
+    /// beside the pool that listens.
+    pub fn new(pool: PgPool) -> Self {
+        Self { pool }
+    }
+
+    /// The pool underneath, for transactions of your own.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Makes a stream with its partitions, or finds the one of that name; returns its id.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Name`] if the name is not valid.
+    pub async fn create_stream(&self, name: &str) -> Result<i32, Error> {
+        vulkan_names::check_name(vulkan_names::Subject::Stream, name)?;
+        let (pool, name) = (self.pool.clone(), name.to_owned());
+        to_the_end(async move {
+            Ok(
+                sqlx::query_scalar(include_str!("../queries/create_stream.sql"))
+                    .bind(name)
+                    .fetch_one(&pool)
+                    .await?,
+            )
+        })
+        .await
+    }
+
+    /// The id of a stream.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownStream`] if there is none of that name.
+    pub async fn stream_id(&self, name: &str) -> Result<i32, Error> {
+        let (pool, name) = (self.pool.clone(), name.to_owned());
+        to_the_end(async move {
+            Ok(sqlx::query_scalar(include_str!("../queries/stream_id.sql"))
+                .bind(name)
+                .fetch_one(&pool)
+                .await?)
+        })
+        .await
+    }
+}

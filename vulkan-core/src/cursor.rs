@@ -1,0 +1,9 @@
+//! Reading a stream: bare, or as the active reader of a cursor group.
+
+mod event;
+mod page;
+mod reader;
+mod tail;
+
+pub use event::LogEvent;
+pub use reader::{Reader, ReaderEvents};

@@ -1,0 +1,129 @@
+use std::time::Duration;
+
+use futures::stream::{BoxStream, StreamExt, unfold};
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::event::LogEvent;
+use super::page;
+use crate::client::Client;
+use crate::detach::to_the_end;
+use crate::error::Error;
+use crate::position::{Arguments, Position};
+use crate::wake::Bell;
+
+/// How often a reader looks for itself when nobody rings.
+pub(super) const POLL: Duration = Duration::from_secs(1);
+/// Delays between attempts while the database is away: doubled from the first to the last.
+pub(super) const RETRY: (Duration, Duration) =
+    (Duration::from_millis(100), Duration::from_secs(10));
+
+/// Events on their way to whoever reads: a page ahead, no more.
+pub(super) type Sender = mpsc::Sender<Result<LogEvent, Error>>;
+
+impl Client {
+    /// Reads a stream from a position on, in log order, and goes on waiting at its end.
+    ///
+    /// Every reader sees every event; nothing is claimed and nothing remembered. No event is ever
+    /// skipped, however late it commits. Lost connections are waited out; any other error ends the stream.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownStream`], [`Error::UnknownGroup`], [`Error::Invalid`] for the position.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures::StreamExt;
+    /// use vulkan_core::{Client, Message, Position};
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = vulkan_devpg::shared().await.create_database().await?;
+    /// # let client = Client::connect(&database.url()).await?;
+    /// # client.migrate().await?;
+    /// client.create_stream("orders").await?;
+    /// client.publish(Message::new("orders", "order.placed", "first")?).await?;
+    ///
+    /// let mut events = client.read("orders", Position::Earliest).await?;
+    /// let first = events.next().await.expect("an endless stream")?;
+    /// assert_eq!(first.decode::<String>()?, "first");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn read(
+        &self,
+        stream: &str,
+        from: Position,
+    ) -> Result<BoxStream<'static, Result<LogEvent, Error>>, Error> {
+        let stream_id = self.stream_id(stream).await?;
+        let after = self.resolve(stream, from).await?;
+        let (sender, receiver) = mpsc::channel(1024);
+        let client = self.clone();
+        let task = AbortOnDropHandle::new(tokio::spawn(async move {
+            let bell = Bell::new(&client, vec![stream_id]);
+            if let Err(error) = tail(&client, stream_id, after, &bell, &sender).await {
+                // Nobody reads any more: nobody to tell.
+                let _ = sender.send(Err(error)).await;
+            }
+        }));
+        Ok(unfold((receiver, task), |(mut receiver, task)| async move {
+            receiver.recv().await.map(|event| (event, (receiver, task)))
+        })
+        .boxed())
+    }
+
+    pub(super) async fn resolve(&self, stream: &str, position: Position) -> Result<i64, Error> {
+        let (pool, stream) = (self.pool().clone(), stream.to_owned());
+        to_the_end(async move {
+            let arguments = Arguments::from(position);
+            Ok(
+                sqlx::query_scalar(include_str!("../../queries/resolve_position.sql"))
+                    .bind(stream)
+                    .bind(arguments.offset)
+                    .bind(arguments.time)
+                    .bind(arguments.position)
+                    .bind(arguments.group)
+                    .fetch_one(&pool)
+                    .await?,
+            )
+        })
+        .await
+    }
+}
+
+/// Sends the events of a stream until nobody reads them.
+async fn tail(
+    client: &Client,
+    stream_id: i32,
+    mut after: i64,
+    bell: &Bell,
+    sender: &Sender,
+) -> Result<(), Error> {
+    let mut delay = RETRY.0;
+    while !sender.is_closed() {
+        match page::read(client, stream_id, after, None).await {
+            Ok(Some(page)) => {
+                delay = RETRY.0;
+                after = page.up_to;
+                for event in page.events {
+                    if sender.send(Ok(event)).await.is_err() {
+                        return Ok(());
+                    }
+                }
+            }
+            Ok(None) => {
+                delay = RETRY.0;
+                bell.arm();
+                let _ = tokio::time::timeout(POLL, bell.rung()).await;
+            }
+            Err(error) if error.is_transient() => {
+                tracing::warn!(%error, "the stream cannot be read for the moment");
+                tokio::time::sleep(delay).await;
+                delay = (delay * 2).min(RETRY.1);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+use chrono::{DateTime, Utc};
+use serde_json::value::RawValue;
+use sqlx::postgres::PgRow;
+use sqlx::types::Json;
+use sqlx::{FromRow, Row};
+
+use crate::client::Client;
+use crate::detach::to_the_end;
+use crate::error::Error;
+
+/// A message as it is handed out.
+#[derive(Debug)]
+pub struct Claimed {
+    /// The event's offset.
+    pub offset: i64,
+    /// The event's kind.
+    pub kind: String,
+    /// The event's partition key.
+    pub partition_key: Option<String>,
+    /// The event's payload.
+    pub payload: Box<RawValue>,
+    /// The event's headers, a JSON object.
+    pub headers: Option<Box<RawValue>>,
+    /// When the event was published.
+    pub published_at: DateTime<Utc>,
+    /// Which attempt this is; the first is 1.
+    pub attempt: i32,
+    /// The fence: settling the message needs it.
+    pub token: i64,
+    /// The claim the message belongs to, by its upper end, unless it has a row of its own.
+    pub claim_hi: Option<i64>,
+    /// The lane of a keyed message: handle the messages of one lane one after the other.
+    pub lane: Option<i64>,
+    /// It came back from a lost lease: handle no second such message beside it.
+    pub solo: bool,
+}
+
+// By position: this is the hot path, and the query stands beside it.
+impl FromRow<'_, PgRow> for Claimed {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            offset: row.try_get(0)?,
+            kind: row.try_get(1)?,
+            partition_key: row.try_get(2)?,
+            payload: row.try_get::<Json<_>, _>(3)?.0,
+            headers: row
+                .try_get::<Option<Json<_>>, _>(4)?
+                .map(|Json(headers)| headers),
+            published_at: row.try_get(5)?,
+            attempt: row.try_get(6)?,
+            token: row.try_get(7)?,
+            claim_hi: row.try_get(8)?,
+            lane: row.try_get(9)?,
+            solo: row.try_get(10)?,
+        })
+    }
+}
+
+impl Client {
+    /// Claims up to `max_messages` messages of a group for `worker`, keyed ones from up to `max_lanes`
+    /// lanes at a time, and one that came back from a lost lease only if `take_solo`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownGroup`] if there is no lifecycle group of that id.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it still runs to its end: what it claimed then stays leased until the lease runs out.
+    pub async fn claim(
+        &self,
+        group_id: i32,
+        worker: &str,
+        max_messages: i32,
+        max_lanes: i32,
+        take_solo: bool,
+    ) -> Result<Vec<Claimed>, Error> {
+        let (pool, worker) = (self.pool().clone(), worker.to_owned());
+        to_the_end(async move {
+            Ok(sqlx::query_as(include_str!("../../queries/claim.sql"))
+                .bind(group_id)
+                .bind(worker)
+                .bind(max_messages)
+                .bind(max_lanes)
+                .bind(take_solo)
+                .fetch_all(&pool)
+                .await?)
+        })
+        .await
+    }
+}

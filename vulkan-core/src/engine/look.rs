@@ -1,0 +1,79 @@
+use std::time::Duration;
+
+use sqlx::FromRow;
+use sqlx::postgres::types::PgInterval;
+
+use crate::client::Client;
+use crate::detach::to_the_end;
+use crate::error::Error;
+
+/// What an idle worker learns about one of its groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// The group.
+    pub group_id: i32,
+    /// Something can be claimed now.
+    pub due: bool,
+    /// Publishers are in flight: looking again soon pays.
+    pub pending: bool,
+    /// How long until the next retry or delayed message falls due.
+    pub next_in: Option<Duration>,
+}
+
+#[derive(FromRow)]
+struct Row {
+    group_id: i32,
+    due: bool,
+    pending: bool,
+    wait: Option<PgInterval>,
+}
+
+impl Client {
+    /// Asks about many groups at once whether there is anything to claim.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`]; [`Error::Unsafe`] on a standby.
+    pub async fn look(&self, groups: &[i32]) -> Result<Vec<Look>, Error> {
+        let (pool, groups) = (self.pool().clone(), groups.to_vec());
+        let rows: Vec<Row> = to_the_end(async move {
+            sqlx::query_as(include_str!("../../queries/look.sql"))
+                .bind(groups)
+                .fetch_all(&pool)
+                .await
+        })
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| Look {
+                group_id: row.group_id,
+                due: row.due,
+                pending: row.pending,
+                next_in: row.wait.map(duration),
+            })
+            .collect())
+    }
+
+    /// Housekeeping of the log: partitions ahead, the slot rolled when its time has come, old dedup ids
+    /// forgotten. Workers call it every half minute; without a worker, call it from time to time.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`]; whatever was left undone is done by the next call.
+    pub async fn maintain(&self) -> Result<(), Error> {
+        let pool = self.pool().clone();
+        to_the_end(async move {
+            sqlx::query(include_str!("../../queries/maintain.sql"))
+                .execute(&pool)
+                .await?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Of the difference of two times, which Postgres gives in days and microseconds.
+fn duration(interval: PgInterval) -> Duration {
+    let days = i64::from(interval.days) * 86_400_000_000;
+    Duration::from_micros(u64::try_from(interval.microseconds.saturating_add(days)).unwrap_or(0))
+}

@@ -1,0 +1,166 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sqlx::postgres::types::PgInterval;
+use sqlx::types::Json;
+use vulkan_names::{Backoff, KindPattern, Start, Subject, check_name};
+
+use crate::client::Client;
+use crate::detach::to_the_end;
+use crate::error::Error;
+
+/// How a consumer group treats the messages of its stream.
+///
+/// What is `None` keeps what the group has, and for a new group the default of `vulkan.groups`.
+///
+/// # Examples
+///
+/// ```
+/// use vulkan_core::{Binding, GroupOptions};
+///
+/// let options = GroupOptions {
+///     max_attempts: Some(3),
+///     bindings: Some(vec![Binding::kind("order.*.created".parse()?)]),
+///     ..GroupOptions::default()
+/// };
+/// # Ok::<(), vulkan_core::NameError>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct GroupOptions {
+    /// Lifecycle or cursor. Counts only when the group is made.
+    pub mode: Mode,
+    /// Where a new group begins. Counts only when the group is made.
+    pub start: Start,
+    /// What the group wants of its stream; a message matches if any of them does.
+    /// Bound anew, they hold from the group's cursor on.
+    pub bindings: Option<Vec<Binding>>,
+    /// A message is dead after this many attempts. Six, unless set.
+    pub max_attempts: Option<u32>,
+    /// The delays between attempts. From 2 s to 10 min, unless set.
+    pub backoff: Option<Backoff>,
+    /// How long a message stays with a worker that gives no sign of life. 30 s, unless set.
+    pub lease: Option<Duration>,
+    /// What a dead message does to its partition key. It moves on, unless set.
+    pub on_dead: Option<OnDead>,
+}
+
+/// What a group keeps of its messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// A state per message, with retries and dead letters: what workers serve.
+    #[default]
+    Lifecycle,
+    /// A bare reading position, committed by its [`Reader`](crate::Reader).
+    Cursor,
+}
+
+/// What a dead message does to its partition key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnDead {
+    /// The key moves on to its next message.
+    #[default]
+    Advance,
+    /// The key waits until the message is redriven or skipped.
+    Block,
+}
+
+/// One rule of what a group wants.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Binding {
+    #[serde(serialize_with = "pattern_as_text")]
+    kind: KindPattern,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<String, String>,
+}
+
+impl Binding {
+    /// Events whose kind the pattern matches.
+    pub fn kind(pattern: KindPattern) -> Self {
+        Self {
+            kind: pattern,
+            headers: BTreeMap::new(),
+        }
+    }
+
+    /// Only those of them with this header.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.insert(name.into(), value.into());
+        self
+    }
+}
+
+fn pattern_as_text<S: serde::Serializer>(
+    pattern: &KindPattern,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(pattern.as_str())
+}
+
+impl Client {
+    /// Makes a consumer group, or finds it, and sets the options that are given; returns its id.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownStream`]; [`Error::Name`] if the name is not valid; [`Error::Database`] if an
+    /// option is out of bounds (at least one attempt, delays in order, a lease above zero).
+    pub async fn ensure_group(
+        &self,
+        stream: &str,
+        group: &str,
+        options: GroupOptions,
+    ) -> Result<i32, Error> {
+        check_name(Subject::Group, group)?;
+        let (pool, stream, group) = (self.pool().clone(), stream.to_owned(), group.to_owned());
+        to_the_end(async move {
+            let mode = match options.mode {
+                Mode::Lifecycle => "lifecycle",
+                Mode::Cursor => "cursor",
+            };
+            let id: i32 = sqlx::query_scalar(include_str!("../queries/create_group.sql"))
+                .bind(&stream)
+                .bind(&group)
+                .bind(mode)
+                .bind(options.start.to_string())
+                .fetch_one(&pool)
+                .await?;
+            sqlx::query(include_str!("../queries/alter_group.sql"))
+                .bind(&stream)
+                .bind(&group)
+                .bind(
+                    options
+                        .max_attempts
+                        .map(i64::from)
+                        .map(|max| i32::try_from(max).unwrap_or(i32::MAX)),
+                )
+                .bind(options.backoff.map(|backoff| interval(backoff.initial)))
+                .bind(options.backoff.map(|backoff| interval(backoff.max)))
+                .bind(options.lease.map(interval))
+                .bind(options.on_dead.map(|on_dead| match on_dead {
+                    OnDead::Advance => "advance",
+                    OnDead::Block => "block",
+                }))
+                .execute(&pool)
+                .await?;
+            if let Some(bindings) = options.bindings {
+                sqlx::query(include_str!("../queries/set_binding.sql"))
+                    .bind(&stream)
+                    .bind(&group)
+                    .bind(Json(bindings))
+                    .execute(&pool)
+                    .await?;
+            }
+            Ok(id)
+        })
+        .await
+    }
+}
+
+/// A duration as Postgres has it, to the microsecond; longer than it can hold is as long as it can.
+pub(crate) fn interval(duration: Duration) -> PgInterval {
+    PgInterval {
+        months: 0,
+        days: 0,
+        microseconds: i64::try_from(duration.as_micros()).unwrap_or(i64::MAX),
+    }
+}

@@ -1,0 +1,77 @@
+use sqlx::migrate::Migrator;
+
+use crate::client::Client;
+use crate::detach::to_the_end;
+use crate::error::Error;
+
+/// The schema version this client was written for.
+///
+/// It rises with each migration that changes what a client sees; `vulkan.meta` holds the database's.
+const SCHEMA_VERSION: i32 = 1;
+
+/// Recorded in `vulkan._sqlx_migrations` (see `sqlx.toml`), never in the application's own table.
+static MIGRATOR: Migrator = {
+    let mut migrator = sqlx::migrate!();
+    // A newer release may have migrated further; whether this client may go on is told by vulkan.meta.
+    migrator.ignore_missing = true;
+    migrator
+};
+
+impl Client {
+    /// Brings the schema `vulkan` up to date, or leaves it as it is.
+    ///
+    /// Any number of processes may start at once: one migrates under a lock, the others wait for it.
+    /// A database that a newer release has migrated already is left alone, if that release says that
+    /// this one may go on. Connect to Postgres itself for this, not through a transaction pooler.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SchemaTooNew`] if this client is too old for the schema it finds;
+    /// [`Error::Migrate`] if a migration fails.
+    pub async fn migrate(&self) -> Result<(), Error> {
+        match self.check_schema().await {
+            Ok(()) | Err(Error::NoSchema | Error::SchemaTooOld { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let pool = self.pool().clone();
+        to_the_end(async move { MIGRATOR.run(&pool).await })
+            .await
+            .map_err(Error::Migrate)
+    }
+
+    /// Checks that this client may work with the schema as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSchema`], [`Error::SchemaTooOld`] or [`Error::SchemaTooNew`], each of which says what to do.
+    pub async fn check_schema(&self) -> Result<(), Error> {
+        let pool = self.pool().clone();
+        let found: Option<(i32, i32)> = to_the_end(async move {
+            let there: bool = sqlx::query_scalar(include_str!("../queries/has_schema.sql"))
+                .fetch_one(&pool)
+                .await?;
+            if !there {
+                return Ok::<_, Error>(None);
+            }
+            Ok(Some(
+                sqlx::query_as(include_str!("../queries/schema_version.sql"))
+                    .fetch_one(&pool)
+                    .await?,
+            ))
+        })
+        .await?;
+        match found {
+            None => Err(Error::NoSchema),
+            Some((found, _)) if found < SCHEMA_VERSION => Err(Error::SchemaTooOld {
+                found,
+                needed: SCHEMA_VERSION,
+            }),
+            Some((found, compatible)) if compatible > SCHEMA_VERSION => Err(Error::SchemaTooNew {
+                found,
+                compatible,
+                ours: SCHEMA_VERSION,
+            }),
+            Some(_) => Ok(()),
+        }
+    }
+}

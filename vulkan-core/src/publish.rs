@@ -1,0 +1,112 @@
+//! Publishing: alone, in the caller's transaction, in batches.
+
+mod batch;
+mod message;
+
+use sqlx::PgExecutor;
+use sqlx::types::Json;
+
+pub use message::{IntoMessage, Message};
+
+use crate::client::Client;
+use crate::detach::to_the_end;
+use crate::error::Error;
+use batch::Batch;
+
+impl Client {
+    /// Publishes one event and returns its offset: when this returns, the event is durable.
+    ///
+    /// Takes a `&T` of an [`Event`](crate::Event), or a [`Message`]. With a dedup id that was published
+    /// before, within the window, the first event's offset is returned and nothing is appended.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownStream`]; [`Error::Invalid`] for a kind that is not valid; [`Error::Encode`].
+    /// After [`Error::Database`] the event may have been published all the same: with a dedup id it is
+    /// safe to try again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it still runs to its end: the event is published, or not, but never half.
+    pub async fn publish(&self, message: impl IntoMessage) -> Result<i64, Error> {
+        let message = message.into_message()?;
+        let pool = self.pool().clone();
+        to_the_end(async move { publish(&pool, &message).await }).await
+    }
+
+    /// Publishes one event on a connection or in a transaction of yours.
+    ///
+    /// In a transaction, the event commits or vanishes with it, and nobody sees it before. Every event
+    /// behind it in its stream waits for the end of the transaction, so keep it short.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish); an error of the database aborts the transaction.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: it runs on your connection.
+    pub async fn publish_in<'e>(
+        &self,
+        executor: impl PgExecutor<'e>,
+        message: impl IntoMessage,
+    ) -> Result<i64, Error> {
+        publish(executor, &message.into_message()?).await
+    }
+
+    /// Publishes a batch of events of one stream in one statement: all of them, or none.
+    /// Returns their offsets in the same order.
+    ///
+    /// This is the fast way to publish much: a few hundred to a few thousand events a batch.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish), and [`Error::MixedStreams`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`publish`](Self::publish).
+    pub async fn publish_many<M: IntoMessage>(
+        &self,
+        messages: impl IntoIterator<Item = M>,
+    ) -> Result<Vec<i64>, Error> {
+        let Some(batch) = Batch::of(messages)? else {
+            return Ok(Vec::new());
+        };
+        let pool = self.pool().clone();
+        to_the_end(async move { batch.publish(&pool).await }).await
+    }
+
+    /// Publishes a batch as [`publish_many`](Self::publish_many) does, on a connection or in a transaction of yours.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish_many`](Self::publish_many); an error of the database aborts the transaction.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: it runs on your connection.
+    pub async fn publish_many_in<'e, M: IntoMessage>(
+        &self,
+        executor: impl PgExecutor<'e>,
+        messages: impl IntoIterator<Item = M>,
+    ) -> Result<Vec<i64>, Error> {
+        match Batch::of(messages)? {
+            Some(batch) => batch.publish(executor).await,
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+async fn publish<'e>(executor: impl PgExecutor<'e>, message: &Message) -> Result<i64, Error> {
+    Ok(sqlx::query_scalar(include_str!("../queries/publish.sql"))
+        .bind(&message.stream)
+        .bind(&message.kind)
+        .bind(Json(&message.payload))
+        .bind(&message.key)
+        .bind(message.headers.as_ref().map(Json))
+        .bind(message.deliver_at)
+        .bind(&message.dedup_id)
+        .fetch_one(executor)
+        .await?)
+}

@@ -1,0 +1,154 @@
+use std::collections::BTreeMap;
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::error::Error;
+use crate::event::Event;
+
+/// An event about to be published, with everything that can be said of it.
+///
+/// Most programs publish a `&T` of an [`Event`] and never see this type. It serves plain JSON
+/// ([`new`](Self::new)), and events with headers, a delay or a dedup id ([`of`](Self::of)).
+///
+/// # Examples
+///
+/// ```
+/// use vulkan_core::Message;
+///
+/// let message = Message::new("orders", "order.placed", &serde_json::json!({"total": 42}))?
+///     .key("customer-7")
+///     .header("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+///     .dedup_id("order-1234");
+/// assert_eq!(message.payload().get(), r#"{"total":42}"#);
+/// # Ok::<(), vulkan_core::Error>(())
+/// ```
+#[derive(Clone)]
+#[must_use = "a message does nothing until it is published"]
+pub struct Message {
+    pub(crate) stream: String,
+    pub(crate) kind: String,
+    pub(crate) payload: Box<RawValue>,
+    pub(crate) key: Option<String>,
+    pub(crate) headers: Option<BTreeMap<String, String>>,
+    pub(crate) deliver_at: Option<DateTime<Utc>>,
+    pub(crate) dedup_id: Option<String>,
+}
+
+impl Message {
+    /// Anything that serializes, as an event of this stream and kind.
+    ///
+    /// The names are checked by the database when the message is published.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Encode`] if the payload cannot be written as JSON.
+    pub fn new<T: Serialize + ?Sized>(
+        stream: impl Into<String>,
+        kind: impl Into<String>,
+        payload: &T,
+    ) -> Result<Self, Error> {
+        let kind = kind.into();
+        let payload = to_raw_value(payload).map_err(|source| Error::Encode {
+            kind: kind.clone(),
+            source,
+        })?;
+        Ok(Self {
+            stream: stream.into(),
+            kind,
+            payload,
+            key: None,
+            headers: None,
+            deliver_at: None,
+            dedup_id: None,
+        })
+    }
+
+    /// An event of a type, with the stream, kind and key that the type gives it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Encode`] if the payload cannot be written as JSON.
+    pub fn of<E: Event>(event: &E) -> Result<Self, Error> {
+        let mut message = Self::new(E::STREAM, E::KIND, event)?;
+        message.key = event.partition_key().map(Into::into);
+        Ok(message)
+    }
+
+    /// Sets the partition key: within a group, messages of one key are handled one at a time, in log order.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Adds a header. Names are compared exactly; a name set twice keeps the last value.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers
+            .get_or_insert_default()
+            .insert(name.into(), value.into());
+        self
+    }
+
+    /// Hands the message out no earlier than this, by the database's clock.
+    ///
+    /// A delayed message with a key holds its key's later messages back until then.
+    pub fn deliver_at(mut self, time: DateTime<Utc>) -> Self {
+        self.deliver_at = Some(time);
+        self
+    }
+
+    /// Appends the event only if no event of this stream had the same id within the dedup window
+    /// (`vulkan.meta.dedup_window`, an hour unless changed).
+    pub fn dedup_id(mut self, id: impl Into<String>) -> Self {
+        self.dedup_id = Some(id.into());
+        self
+    }
+
+    /// The payload as JSON text.
+    pub fn payload(&self) -> &RawValue {
+        &self.payload
+    }
+}
+
+/// Leaves out the payload and the headers' values, which may hold what no log should.
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("stream", &self.stream)
+            .field("kind", &self.kind)
+            .field("key", &self.key)
+            .field("deliver_at", &self.deliver_at)
+            .field("dedup_id", &self.dedup_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What can be published: a [`Message`], or a reference to an [`Event`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be published",
+    label = "neither a `Message` nor a reference to an `Event`",
+    note = "derive `Event` for the type and publish `&value`, or make a `Message::new(stream, kind, &payload)?`"
+)]
+pub trait IntoMessage {
+    /// Turns into a message.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Encode`] if the payload cannot be written as JSON.
+    fn into_message(self) -> Result<Message, Error>;
+}
+
+impl IntoMessage for Message {
+    fn into_message(self) -> Result<Message, Error> {
+        Ok(self)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: Event> IntoMessage for &E {
+    fn into_message(self) -> Result<Message, Error> {
+        Message::of(self)
+    }
+}
