@@ -1,7 +1,7 @@
 use sqlx::{Connection, Executor, PgConnection, query_scalar};
 use vulkan_devpg::{Error, Postgres};
 
-use crate::support::{connect, open_directory};
+use crate::support::{again, connect, is_child, open_directory, until, within};
 
 #[tokio::test]
 async fn what_was_committed_survives_a_crash() {
@@ -44,7 +44,7 @@ async fn a_server_that_does_not_start_shows_its_log() {
     };
     assert!(log.contains("shared_buffers"), "{log}");
     let gone = || !directory.exists();
-    crate::support::until("its directory to go", gone).await;
+    until("its directory to go", gone).await;
 }
 
 #[tokio::test]
@@ -57,7 +57,7 @@ async fn a_setting_that_is_none_is_named() {
 #[tokio::test]
 async fn a_long_path_is_no_obstacle() {
     const TEST: &str = "faults::a_long_path_is_no_obstacle";
-    if crate::support::is_child() {
+    if is_child() {
         let postgres = Postgres::start_private(&[]).await.unwrap();
         connect(&postgres.url()).await;
         return postgres.stop().await.unwrap();
@@ -65,7 +65,7 @@ async fn a_long_path_is_no_obstacle() {
     let base = open_directory();
     let long = base.path().join("long".repeat(30));
     std::fs::create_dir(&long).unwrap();
-    let child = crate::support::again(TEST, &long).output();
-    let child = crate::support::within("the child to end", child).await;
+    let child = again(TEST, &long).output();
+    let child = within("the child to end", child).await;
     assert!(child.unwrap().status.success());
 }
