@@ -103,7 +103,7 @@ impl Drop for TestDatabase {
         let name = std::mem::take(&mut self.name);
         // We may be on a runtime's thread, which cannot wait for a future. We wait
         // for the thread: at the end of the last test, the process would be gone first.
-        let dropping = thread::spawn(move || {
+        let dropping = thread::Builder::new().spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
@@ -115,7 +115,9 @@ impl Drop for TestDatabase {
             });
             std::io::Result::Ok(())
         });
-        let _ = dropping.join();
+        if let Ok(dropping) = dropping {
+            let _ = dropping.join();
+        }
     }
 }
 

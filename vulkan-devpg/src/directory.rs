@@ -84,7 +84,7 @@ fn create() -> Result<TempDir, Error> {
     Err(Error::NoDirectory {
         tried: tried.join(", "),
         reach: if root {
-            " that every user can enter"
+            " that every user can write to"
         } else {
             ""
         },
@@ -99,10 +99,12 @@ fn fault(directory: &Path, root: bool) -> Option<&'static str> {
     if name.len() + "/.s.PGSQL.5432".len() > SOCKET_LIMIT {
         return Some("the path is too long for a Unix socket");
     }
-    // The server of a root process is another user, who has to get here.
-    let open = |dir: &Path| dir.metadata().is_ok_and(|own| own.mode() & 0o001 != 0);
-    if root && !directory.ancestors().skip(1).all(open) {
-        return Some("other users cannot enter it");
+    // The server of a root process is another user, who has to get here, and
+    // whose watchdog removes the directory from the one above.
+    let allows = |dir: &Path, bits| dir.metadata().is_ok_and(|of| of.mode() & bits == bits);
+    let above = directory.parent().unwrap_or(directory);
+    if root && !(above.ancestors().all(|dir| allows(dir, 0o001)) && allows(above, 0o002)) {
+        return Some("other users cannot write to it");
     }
     None
 }

@@ -29,7 +29,8 @@
 //! from the kernel: neither a panic nor ctrl-c nor SIGKILL gets past it. What
 //! a power cut leaves is removed by the next start.
 //!
-//! A database on the server of `DATABASE_URL` is dropped with its value.
+//! A database on the server of `DATABASE_URL` is dropped with its value. One
+//! that a killed process has left there is dropped by a later start, once it is a day old.
 //!
 //! # As root
 //!
@@ -54,6 +55,7 @@ mod discover;
 mod download;
 mod error;
 mod fetch;
+mod leftovers;
 mod locate;
 mod postgres;
 mod settings;

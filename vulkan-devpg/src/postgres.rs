@@ -8,6 +8,7 @@ use sqlx::Connection;
 use crate::address::Address;
 use crate::cluster::Cluster;
 use crate::connect::connect;
+use crate::leftovers::drop_leftovers;
 use crate::locate::locate;
 use crate::{Error, TestDatabase};
 
@@ -207,7 +208,10 @@ impl Postgres {
 
     /// Makes sure that the server answers us.
     async fn check(self) -> Result<Self, Error> {
-        let connection = connect(&self.address, PATIENCE).await?;
+        let mut connection = connect(&self.address, PATIENCE).await?;
+        if !self.is_private() {
+            drop_leftovers(&mut connection).await;
+        }
         let _ = connection.close().await;
         Ok(self)
     }

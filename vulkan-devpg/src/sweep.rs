@@ -1,7 +1,7 @@
 //! Removes what a power cut has left.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::directory::{LOG, PREFIX, bases};
 
@@ -11,7 +11,11 @@ use crate::directory::{LOG, PREFIX, bases};
 /// so an unlocked log is proof that none of them lives. A directory that is
 /// being made has no log of that name yet. Failures are left for the next sweep.
 pub(crate) fn sweep() {
-    for base in bases() {
+    sweep_in(bases());
+}
+
+fn sweep_in(bases: impl IntoIterator<Item = PathBuf>) {
+    for base in bases {
         let entries = fs::read_dir(base).into_iter().flatten().flatten();
         for entry in entries {
             let ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
@@ -30,5 +34,35 @@ fn remove_stale(directory: &Path) {
     }
     if File::open(log).is_ok_and(|log| log.try_lock().is_ok()) {
         let _ = fs::remove_dir_all(directory);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{File, LOG, PREFIX, fs, sweep_in};
+
+    #[test]
+    fn only_directories_that_nobody_holds_go() {
+        let base = tempfile::tempdir().unwrap();
+        let directory = |name: &str| {
+            let directory = base.path().join(name);
+            fs::create_dir_all(directory.join("data")).unwrap();
+            directory
+        };
+        let stale = directory(&format!("{PREFIX}stale"));
+        File::create(stale.join(LOG)).unwrap();
+        let held = directory(&format!("{PREFIX}held"));
+        let log = File::create(held.join(LOG)).unwrap();
+        log.lock().unwrap();
+        let begun = directory(&format!("{PREFIX}begun"));
+        let foreign = directory("foreign");
+        File::create(foreign.join(LOG)).unwrap();
+
+        sweep_in([base.path().to_owned()]);
+
+        assert!(!stale.exists());
+        for kept in [held, begun, foreign] {
+            assert!(kept.exists(), "{} was removed", kept.display());
+        }
     }
 }
