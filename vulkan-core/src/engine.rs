@@ -4,6 +4,14 @@
 //! round trip and one short transaction; the comments of the SQL functions of the same name say
 //! what each promises.
 
+use std::time::Duration;
+
+use sqlx::postgres::types::PgInterval;
+
+use crate::client::Client;
+use crate::detach::to_the_end;
+use crate::error::Error;
+
 mod claim;
 mod lease;
 mod look;
@@ -13,3 +21,37 @@ pub use claim::Claimed;
 pub use lease::{Held, Lost, Reaped};
 pub use look::Look;
 pub use settle::{Fate, Item, Outcome, Settlement, Verdict};
+
+/// What a worker needs to know of a group that stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The stream it reads.
+    pub stream_id: i32,
+    /// A message is dead after this many attempts.
+    pub max_attempts: u32,
+    /// How long a message stays with a worker that gives no sign of life.
+    pub lease: Duration,
+}
+
+impl Client {
+    /// The options of a group as they stand in the database.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`], also if there is no group of that id.
+    pub async fn standing(&self, group_id: i32) -> Result<Standing, Error> {
+        let pool = self.pool().clone();
+        let (stream_id, max_attempts, lease): (i32, i32, PgInterval) = to_the_end(async move {
+            sqlx::query_as(include_str!("../queries/group_options.sql"))
+                .bind(group_id)
+                .fetch_one(&pool)
+                .await
+        })
+        .await?;
+        Ok(Standing {
+            stream_id,
+            max_attempts: u32::try_from(max_attempts).unwrap_or(u32::MAX),
+            lease: look::duration(lease),
+        })
+    }
+}

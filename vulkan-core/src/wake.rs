@@ -29,7 +29,7 @@ pub struct Bell {
     armed: watch::Sender<bool>,
     listening: watch::Receiver<Listening>,
     rung: Arc<Notify>,
-    _task: AbortOnDropHandle<()>,
+    _task: Option<AbortOnDropHandle<()>>,
 }
 
 /// What a [`Bell`] can hear at the moment.
@@ -60,7 +60,17 @@ impl Bell {
             armed,
             listening,
             rung,
-            _task: AbortOnDropHandle::new(tokio::spawn(ear.listen())),
+            _task: Some(AbortOnDropHandle::new(tokio::spawn(ear.listen()))),
+        }
+    }
+
+    /// A bell that never rings, for who looks for work by polling alone.
+    pub fn silent() -> Self {
+        Self {
+            armed: watch::Sender::new(false),
+            listening: watch::Sender::new(Listening::Deaf).subscribe(),
+            rung: Arc::default(),
+            _task: None,
         }
     }
 

@@ -1,11 +1,15 @@
 //! .
 
 mod handler;
+mod runtime;
 
 pub use handler::{
     ByHand, Call, DecodeError, Delivery, DeliveryBuilder, Disposition, ErasedHandler, FromDelivery,
     FromRef, Handler, HandlerError, HandlerOptions, IntoHandler, IntoResult, MAX_MESSAGE_LEN,
     OptionsError, Result, ResultExt, State,
+};
+pub use runtime::{
+    BuildError, IntoShutdown, Mistake, RunError, Shutdown, Worker, WorkerBuilder, shutdown_signal,
 };
 pub use vulkan_core::{Backoff, Start};
 

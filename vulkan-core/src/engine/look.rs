@@ -72,8 +72,8 @@ impl Client {
     }
 }
 
-/// Of the difference of two times, which Postgres gives in days and microseconds.
-fn duration(interval: PgInterval) -> Duration {
+/// A span of time without months; below zero it is zero.
+pub(super) fn duration(interval: PgInterval) -> Duration {
     let days = i64::from(interval.days) * 86_400_000_000;
     Duration::from_micros(u64::try_from(interval.microseconds.saturating_add(days)).unwrap_or(0))
 }

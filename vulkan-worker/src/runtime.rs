@@ -1,0 +1,37 @@
+//! What runs the handlers: claims, executes, settles, keeps leases, shuts down.
+//!
+//! One task each, all over shared state and none in another's way:
+//!
+//! | Task | What it does | How many |
+//! |---|---|---|
+//! | [`claimer`] | claims batches of a group and hands them to runners | one a group |
+//! | [`runner`] | runs handlers, one message after the other, each with a slot of the process | as many as there is work and slots for |
+//! | [`settler`] | reports what became of the messages | one a group |
+//! | [`lookout`] | wakes the claimers that sleep: by the bell, or by looking about once a second | one |
+//! | [`keeper`] | extends the leases of what is still in work | one |
+//! | [`housekeeping`] | reaps lost leases, rolls slots | two |
+//!
+//! What the tasks of a group share is its [`ledger`].
+
+mod assigned;
+mod builder;
+mod claimer;
+mod error;
+mod execute;
+mod group;
+mod housekeeping;
+mod keeper;
+mod ledger;
+mod lookout;
+mod pace;
+mod patience;
+mod registry;
+mod runner;
+mod settler;
+mod shutdown;
+mod worker;
+
+pub use builder::WorkerBuilder;
+pub use error::{BuildError, Mistake, RunError};
+pub use shutdown::{IntoShutdown, Shutdown, shutdown_signal};
+pub use worker::Worker;

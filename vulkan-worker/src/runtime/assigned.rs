@@ -1,0 +1,62 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use vulkan_core::engine::{Claimed, Outcome};
+use vulkan_core::{Backoff, KindPattern};
+
+use super::patience::jittered;
+use crate::handler::{Disposition, ErasedHandler, HandlerError};
+
+/// A handler in its place: what of its group it takes, and its limits.
+pub(super) struct Assigned<S> {
+    pub(super) name: String,
+    /// Without any, every kind.
+    pub(super) kinds: Vec<KindPattern>,
+    pub(super) handler: ErasedHandler<S>,
+    /// Its own; `None` leaves it to the group.
+    pub(super) max_attempts: Option<u32>,
+    pub(super) backoff: Option<Backoff>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) concurrency: usize,
+    /// A permit for each message being handled: `concurrency` in all.
+    pub(super) gate: Arc<Semaphore>,
+}
+
+impl<S> Assigned<S> {
+    pub(super) fn takes(&self, kind: &str) -> bool {
+        self.kinds.is_empty() || self.kinds.iter().any(|pattern| pattern.matches(kind))
+    }
+
+    /// What becomes of a message whose attempt ended with this error.
+    pub(super) fn outcome(&self, message: &Claimed, error: &HandlerError) -> Outcome {
+        let text = error.message();
+        match error.disposition() {
+            Disposition::Retry { after } => self.retry(message, after, text),
+            Disposition::Snooze { after } => Outcome::Snooze { after },
+            Disposition::Dead => Outcome::Dead { error: text },
+        }
+    }
+
+    /// Another attempt, unless this was the last one that this handler allows.
+    pub(super) fn retry(
+        &self,
+        message: &Claimed,
+        after: Option<Duration>,
+        error: String,
+    ) -> Outcome {
+        let attempt = u32::try_from(message.attempt).unwrap_or(1);
+        if self.max_attempts.is_some_and(|max| attempt >= max) {
+            return Outcome::Dead { error };
+        }
+        // The group's own backoff is the database's to compute.
+        let own = || {
+            self.backoff
+                .map(|backoff| jittered(backoff.delay_after(attempt)).min(backoff.max))
+        };
+        Outcome::Retry {
+            after: after.or_else(own),
+            error,
+        }
+    }
+}

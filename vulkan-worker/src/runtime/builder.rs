@@ -1,0 +1,170 @@
+use std::fmt;
+use std::time::Duration;
+
+use uuid::Uuid;
+use vulkan_core::Client;
+
+use super::error::{BuildError, Mistake, RunError};
+use super::registry::{Registered, sort};
+use super::shutdown::IntoShutdown;
+use super::worker::{Settings, Worker};
+use crate::handler::{ErasedHandler, Handler, HandlerOptions, IntoHandler};
+
+/// Puts a [`Worker`] together.
+///
+/// | Option | Unless set |
+/// |---|---|
+/// | [`concurrency`](Self::concurrency) | 64 messages in work at once, over all handlers |
+/// | [`grace`](Self::grace) | 25 seconds for running handlers at shutdown |
+/// | [`poll`](Self::poll) | a look for work every second while nothing rings |
+/// | [`listen`](Self::listen) | a connection of its own listens for publishers |
+/// | [`name`](Self::name) | host name, process id and a random part |
+#[must_use = "a builder does nothing until `.run(..)` or `.build()`"]
+pub struct WorkerBuilder<S> {
+    client: Client,
+    state: S,
+    handlers: Vec<Registered<S>>,
+    settings: Settings,
+}
+
+impl Worker<()> {
+    /// Begins a worker on a client.
+    pub fn builder(client: Client) -> WorkerBuilder<()> {
+        let host = gethostname::gethostname();
+        let random = Uuid::new_v4().simple().to_string();
+        WorkerBuilder {
+            client,
+            state: (),
+            handlers: Vec::new(),
+            settings: Settings {
+                name: format!(
+                    "{}:{}:{}",
+                    host.to_string_lossy(),
+                    std::process::id(),
+                    &random[..8]
+                ),
+                slots: 64,
+                grace: Duration::from_secs(25),
+                poll: Duration::from_secs(1),
+                listen: true,
+            },
+        }
+    }
+}
+
+impl WorkerBuilder<()> {
+    /// Sets the state that handlers take parts of with [`State`](crate::State). Comes before `register`.
+    pub fn state<S: Send + Sync + 'static>(self, state: S) -> WorkerBuilder<S> {
+        WorkerBuilder {
+            client: self.client,
+            state,
+            handlers: Vec::new(),
+            settings: self.settings,
+        }
+    }
+}
+
+impl<S: Send + Sync + 'static> WorkerBuilder<S> {
+    /// Registers a handler: a function with `#[handler]` above it, or a [`Handler`].
+    pub fn register<H, M>(self, handler: H) -> Self
+    where
+        H: IntoHandler<S, M>,
+        H::Handler: Handler<S>,
+    {
+        self.register_with(handler, |options| options)
+    }
+
+    /// Registers a handler with options that differ from those it was written with.
+    pub fn register_with<H, M>(
+        mut self,
+        handler: H,
+        change: impl FnOnce(HandlerOptions) -> HandlerOptions,
+    ) -> Self
+    where
+        H: IntoHandler<S, M>,
+        H::Handler: Handler<S>,
+    {
+        let handler = ErasedHandler::new(handler.into_handler());
+        let options = change(handler.options());
+        self.handlers.push(Registered { handler, options });
+        self
+    }
+
+    /// Sets how many messages the process handles at once, over all its handlers.
+    pub fn concurrency(mut self, slots: usize) -> Self {
+        self.settings.slots = slots;
+        self
+    }
+
+    /// Sets how long running handlers may take to finish once the worker is asked to stop.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.settings.grace = grace;
+        self
+    }
+
+    /// Sets how often the worker looks for work while nothing rings.
+    pub fn poll(mut self, poll: Duration) -> Self {
+        self.settings.poll = poll;
+        self
+    }
+
+    /// Whether a connection of its own listens for publishers. Without, as through a transaction
+    /// pooler, messages are found by looking alone.
+    pub fn listen(mut self, listen: bool) -> Self {
+        self.settings.listen = listen;
+        self
+    }
+
+    /// Sets the name by which leases and records know this worker. It must be its own.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.settings.name = name.into();
+        self
+    }
+
+    /// Checks everything and makes the worker. The database is not asked yet.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake there is, see [`Mistake`].
+    pub fn build(self) -> Result<Worker<S>, BuildError> {
+        let mut sorted = sort(self.handlers);
+        if self.settings.slots == 0 {
+            let mistakes = sorted
+                .err()
+                .into_iter()
+                .flatten()
+                .chain([Mistake::NoSlots])
+                .collect();
+            sorted = Err(mistakes);
+        }
+        match sorted {
+            Ok(groups) => Ok(Worker::new(self.client, self.state, groups, self.settings)),
+            Err(mistakes) => Err(BuildError { mistakes }),
+        }
+    }
+
+    /// Builds the worker and runs it: see [`Worker::run`].
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Build`] for every mistake there is, else as [`Worker::run`].
+    pub async fn run(self, shutdown: impl IntoShutdown) -> Result<(), RunError> {
+        self.build()?.run(shutdown).await
+    }
+}
+
+impl<S> fmt::Debug for WorkerBuilder<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerBuilder")
+            .field(
+                "handlers",
+                &self
+                    .handlers
+                    .iter()
+                    .map(|one| &one.options.name)
+                    .collect::<Vec<_>>(),
+            )
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,153 @@
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use vulkan_core::Client;
+use vulkan_core::engine::Claimed;
+
+use super::group::Group;
+use super::ledger::{Source, Unit};
+use super::lookout::Lookout;
+use super::pace::Pace;
+use super::patience::Patience;
+use super::runner::{Crew, no_handler};
+
+/// Claims for one group until told to stop.
+pub(super) struct Claimer<S> {
+    pub(super) client: Client,
+    pub(super) worker: Arc<str>,
+    pub(super) group: Arc<Group<S>>,
+    pub(super) crew: Crew<S>,
+    pub(super) lookout: Arc<Lookout>,
+    /// The one permit of the process for messages that came back from a lost lease.
+    pub(super) solo: Arc<Semaphore>,
+    pub(super) stop: CancellationToken,
+}
+
+impl<S: Send + Sync + 'static> Claimer<S> {
+    pub(super) async fn run(self) {
+        let slots = self.group.concurrency(self.crew.all_slots);
+        let mut pace = Pace::new(slots);
+        let mut patience = Patience::new();
+        let lanes = i32::try_from(slots).unwrap_or(i32::MAX);
+        while !self.stop.is_cancelled() {
+            if self.group.late.swap(false, Ordering::Relaxed) {
+                pace.too_much();
+            }
+            let room = pace.room(self.group.ledger.messages());
+            if room == 0 {
+                self.unless_stopped(self.group.ledger.room.notified()).await;
+                continue;
+            }
+            let solo = Arc::clone(&self.solo).try_acquire_owned().ok();
+            let most = i32::try_from(room).unwrap_or(i32::MAX);
+            // Not raced against the stop: what is claimed must be given back.
+            match self
+                .client
+                .claim(self.group.id, &self.worker, most, lanes, solo.is_some())
+                .await
+            {
+                Ok(batch) if batch.is_empty() => {
+                    patience.reset();
+                    drop(solo);
+                    self.unless_stopped(self.lookout.idle(&self.group.wake, self.group.id))
+                        .await;
+                }
+                Ok(batch) => {
+                    patience.reset();
+                    pace.claimed(room, batch.len(), Instant::now());
+                    self.hand_out(batch, solo);
+                }
+                Err(error) => {
+                    tracing::warn!(stream = &*self.group.stream, group = &*self.group.name, %error, "cannot claim");
+                    drop(solo);
+                    self.unless_stopped(tokio::time::sleep(patience.delay()))
+                        .await;
+                }
+            }
+        }
+    }
+
+    async fn unless_stopped(&self, wait: impl Future<Output = ()>) {
+        tokio::select! {
+            () = wait => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    /// Puts a batch into the queues, the messages of a lane as one unit, and starts runners for it.
+    fn hand_out(&self, batch: Vec<Claimed>, mut solo: Option<OwnedSemaphorePermit>) {
+        let taken = Instant::now();
+        self.open_claims(&batch, taken);
+        let mut runs: HashMap<i64, VecDeque<Claimed>> = HashMap::new();
+        let mut units = Vec::with_capacity(batch.len());
+        for message in batch {
+            match message.lane {
+                Some(lane) => runs.entry(lane).or_default().push_back(message),
+                None => units.push((message, VecDeque::new())),
+            }
+        }
+        units.extend(
+            runs.into_values()
+                .filter_map(|mut run| Some((run.pop_front()?, run))),
+        );
+        for (first, rest) in units {
+            let source = match (first.lane, first.claim_hi) {
+                (Some(lane), _) => Source::Lane {
+                    lane,
+                    token: first.token,
+                },
+                (None, Some(_)) => Source::Claim(first.token),
+                (None, None) => Source::Own(first.token),
+            };
+            let unit = Unit {
+                _solo: if first.solo { solo.take() } else { None },
+                first,
+                rest,
+                source,
+                taken,
+            };
+            self.queue(unit);
+        }
+    }
+
+    /// Notes the claims of the batch before any message of them can end.
+    fn open_claims(&self, batch: &[Claimed], taken: Instant) {
+        let claims: HashSet<(i64, i64)> = batch
+            .iter()
+            .filter_map(|message| Some((message.claim_hi?, message.token)))
+            .collect();
+        for (hi, token) in claims {
+            let of_it = |message: &&Claimed| message.token == token && message.lane.is_none();
+            self.group
+                .ledger
+                .open_claim(hi, token, batch.iter().filter(of_it).count(), taken);
+        }
+    }
+
+    fn queue(&self, unit: Unit) {
+        match self.group.handler_for(&unit.first) {
+            Some(handler) => {
+                let most = self.group.handlers[handler]
+                    .concurrency
+                    .min(self.crew.all_slots);
+                if self.group.ledger.queue(handler, unit, most) {
+                    self.crew.start(&self.group, handler);
+                }
+            }
+            None => {
+                let outcome = no_handler(&unit.first);
+                tracing::warn!(
+                    stream = &*self.group.stream,
+                    group = &*self.group.name,
+                    kind = unit.first.kind,
+                    "no handler"
+                );
+                self.group.ledger.refuse(&unit, outcome);
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+use crate::handler::OptionsError;
+
+/// Why a worker cannot be built: every mistake there is, not only the first.
+#[derive(Debug)]
+pub struct BuildError {
+    pub(super) mistakes: Vec<Mistake>,
+}
+
+impl BuildError {
+    /// The mistakes, in the order of registration.
+    pub fn mistakes(&self) -> &[Mistake] {
+        &self.mistakes
+    }
+}
+
+impl std::fmt::Display for BuildError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the worker cannot be built: ")?;
+        for (nth, mistake) in self.mistakes.iter().enumerate() {
+            if nth > 0 {
+                f.write_str("; ")?;
+            }
+            mistake.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for BuildError {}
+
+/// One mistake in how a worker was put together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Mistake {
+    /// Nothing was registered.
+    #[error("no handler is registered; add one with .register(..)")]
+    NoHandler,
+    /// The process may handle nothing at once.
+    #[error("concurrency is zero; give the worker at least one slot")]
+    NoSlots,
+    /// An option of a handler is not valid.
+    #[error("handler {handler:?}: {error}")]
+    Options {
+        /// The handler's name.
+        handler: String,
+        /// What is wrong with it.
+        error: OptionsError,
+    },
+    /// Two handlers of a group take the same kinds, so the second would never be called.
+    #[error("handlers {first:?} and {second:?} of group {group:?} both take kind {pattern:?}")]
+    SameKind {
+        /// The group.
+        group: String,
+        /// The handler registered first.
+        first: String,
+        /// The handler registered second.
+        second: String,
+        /// The pattern both have.
+        pattern: String,
+    },
+    /// Two handlers of a group disagree on an option that the group has only one of.
+    #[error("handlers {first:?} and {second:?} of group {group:?} disagree on {option}")]
+    Disagree {
+        /// The group.
+        group: String,
+        /// The handler registered first.
+        first: String,
+        /// The handler registered second.
+        second: String,
+        /// The option.
+        option: &'static str,
+    },
+}
+
+/// Why a worker ended otherwise than asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// It was not put together rightly.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The database refused to set the worker up: its streams, its groups, its schema.
+    #[error("the worker cannot start")]
+    Start(#[source] vulkan_core::Error),
+    /// Handlers did not finish within the grace period. They were dropped, and their messages
+    /// given back to their groups, no attempt spent.
+    #[error("{messages} messages were cut off at the end of the grace period and given back")]
+    CutOff {
+        /// How many.
+        messages: usize,
+    },
+    /// What became of some messages could not be reported before the end. They are handed out again
+    /// when their leases run out.
+    #[error("what became of {messages} messages could not be reported")]
+    Unsettled {
+        /// How many.
+        messages: usize,
+    },
+}

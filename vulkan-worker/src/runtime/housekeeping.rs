@@ -1,0 +1,51 @@
+use std::time::Duration;
+
+use vulkan_core::Client;
+
+use super::patience::jittered;
+
+/// How often a worker looks after the log: partitions ahead, slots, dedup ids.
+const MAINTAIN: Duration = Duration::from_secs(30);
+/// How far back a look for lost leases goes, most of the time.
+const LOOK_BACK: Duration = Duration::from_secs(120);
+/// One look in so many goes back to the beginning.
+const THOROUGH: u32 = 12;
+
+/// Gives back what lost leases hold, of all groups, whoever lost them. Every worker does it, none is
+/// elected: nobody stands alone on the way to recovery.
+pub(super) async fn reap(client: Client, shortest_lease: Duration) {
+    let every = (shortest_lease / 5).clamp(Duration::from_millis(200), Duration::from_secs(5));
+    let mut round = 0_u32;
+    loop {
+        let look_back = (!round.is_multiple_of(THOROUGH)).then_some(LOOK_BACK);
+        match client.reap(look_back).await {
+            Ok(reaped) => {
+                round = round.wrapping_add(1);
+                if reaped != vulkan_core::engine::Reaped::default() {
+                    tracing::warn!(
+                        claims = reaped.claims,
+                        exceptions = reaped.exceptions,
+                        lanes = reaped.lanes,
+                        "lost leases were given back"
+                    );
+                }
+            }
+            // The next look is thorough: while the database was away, leases ran out.
+            Err(error) => {
+                round = 0;
+                tracing::warn!(%error, "cannot look for lost leases");
+            }
+        }
+        tokio::time::sleep(jittered(every)).await;
+    }
+}
+
+/// Looks after the log.
+pub(super) async fn maintain(client: Client) {
+    loop {
+        if let Err(error) = client.maintain().await {
+            tracing::warn!(%error, "cannot look after the log");
+        }
+        tokio::time::sleep(jittered(MAINTAIN)).await;
+    }
+}

@@ -1,0 +1,324 @@
+//! What a worker holds of one group at the moment: the state that claimer, runners, settler and
+//! keeper share. No database and no async in here, so its rules can be tested by themselves.
+
+mod gather;
+mod hold;
+mod unit;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use vulkan_core::engine::{Item, Outcome};
+
+pub(super) use gather::Due;
+pub(super) use unit::{Source, Unit};
+
+/// What a worker holds of one group.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    held: Mutex<Book>,
+    /// Something can be settled.
+    pub(super) due: Notify,
+    /// Something was finished: there may be room for more.
+    pub(super) room: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    /// Units that wait for a runner, by the place of their handler.
+    queues: Vec<VecDeque<Unit>>,
+    /// Runners under way, by the place of their handler.
+    runners: Vec<usize>,
+    /// Open claims, by token.
+    claims: HashMap<i64, OpenClaim>,
+    /// Lanes held, by lane and token.
+    lanes: HashMap<(i64, i64), HeldLane>,
+    /// Messages in work, by a number of our own: an offset can be in work twice, once by a zombie.
+    running: HashMap<u64, Running>,
+    next_run: u64,
+    /// Ready to be settled.
+    items: Vec<Item>,
+    /// Messages held: queued and in work.
+    messages: usize,
+    /// Nothing is started any more; what is queued goes back.
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct OpenClaim {
+    hi: i64,
+    taken: Instant,
+    /// Unkeyed messages of it that are queued or in work.
+    outstanding: usize,
+    /// What it has to say beyond "done".
+    items: Vec<Item>,
+}
+
+#[derive(Debug)]
+struct HeldLane {
+    /// The message that is in work, or comes next.
+    at: i64,
+    /// The run is done up to here, if it is anywhere.
+    done: Option<i64>,
+    reported: Instant,
+    lost: bool,
+    cancel: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Running {
+    offset: i64,
+    source: Source,
+    /// On its way from the claim to a row of its own: its new token is not known yet.
+    moving: bool,
+    /// It ended while it was on its way.
+    ended: Option<Outcome>,
+    lost: bool,
+    cancel: CancellationToken,
+}
+
+/// A message in work.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) id: u64,
+    /// Cancelled when the lease is lost.
+    pub(super) lost: CancellationToken,
+}
+
+impl Ledger {
+    pub(super) fn new(handlers: usize) -> Self {
+        Self {
+            held: Mutex::new(Book {
+                queues: (0..handlers).map(|_| VecDeque::new()).collect(),
+                runners: vec![0; handlers],
+                ..Book::default()
+            }),
+            due: Notify::new(),
+            room: Notify::new(),
+        }
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        // A panic while it was held would be a bug of ours; the book is consistent at every step.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many messages are held, queued and in work.
+    pub(super) fn messages(&self) -> usize {
+        self.book().messages
+    }
+
+    /// Notes a claim with that many unkeyed messages, before its units are queued.
+    pub(super) fn open_claim(&self, hi: i64, token: i64, unkeyed: usize, taken: Instant) {
+        let claim = OpenClaim {
+            hi,
+            taken,
+            outstanding: unkeyed,
+            items: Vec::new(),
+        };
+        self.book().claims.insert(token, claim);
+        if unkeyed == 0 {
+            self.due.notify_one();
+        }
+    }
+
+    /// Queues a unit for a handler. Returns whether to start another runner, which is then counted.
+    pub(super) fn queue(&self, handler: usize, unit: Unit, most_runners: usize) -> bool {
+        let mut book = self.book();
+        book.messages += 1 + unit.rest.len();
+        if let Source::Lane { lane, token } = unit.source {
+            book.lanes.insert(
+                (lane, token),
+                HeldLane {
+                    at: unit.first.offset,
+                    done: None,
+                    reported: unit.taken,
+                    lost: false,
+                    cancel: CancellationToken::new(),
+                },
+            );
+        }
+        book.queues[handler].push_back(unit);
+        let more = book.runners[handler] < most_runners;
+        if more {
+            book.runners[handler] += 1;
+        }
+        more
+    }
+
+    /// Notes what becomes of a unit that is not handled here.
+    pub(super) fn refuse(&self, unit: &Unit, outcome: Outcome) {
+        self.book().say(unit.first.offset, unit.source, outcome);
+        self.due.notify_one();
+    }
+
+    /// The next unit for a runner of a handler. `None` ends the runner.
+    pub(super) fn next(&self, handler: usize) -> Option<Unit> {
+        let mut book = self.book();
+        let unit = if book.closed {
+            None
+        } else {
+            book.queues[handler].pop_front()
+        };
+        if unit.is_none() {
+            book.runners[handler] -= 1;
+        }
+        unit
+    }
+
+    /// Notes that a message without a lane is in work.
+    pub(super) fn start(&self, offset: i64, source: Source) -> Run {
+        let mut book = self.book();
+        let id = book.next_run;
+        book.next_run += 1;
+        let lost = CancellationToken::new();
+        book.running.insert(
+            id,
+            Running {
+                offset,
+                source,
+                moving: false,
+                ended: None,
+                lost: false,
+                cancel: lost.clone(),
+            },
+        );
+        Run { id, lost }
+    }
+
+    /// Notes what became of a message that was started.
+    pub(super) fn end(&self, run: u64, outcome: Outcome) {
+        let mut book = self.book();
+        let Some(running) = book.running.get_mut(&run) else {
+            return;
+        };
+        if running.moving {
+            running.ended = Some(outcome);
+            return;
+        }
+        let Running {
+            offset,
+            source,
+            lost,
+            ..
+        } = *running;
+        book.running.remove(&run);
+        book.messages -= 1;
+        let due = !lost && book.say(offset, source, outcome);
+        drop(book);
+        self.room.notify_one();
+        if due {
+            self.due.notify_one();
+        }
+    }
+
+    /// The token that is cancelled when the lease of a lane is lost.
+    pub(super) fn lane_lost(&self, lane: i64, token: i64) -> CancellationToken {
+        let book = self.book();
+        book.lanes
+            .get(&(lane, token))
+            .map(|held| held.cancel.clone())
+            .unwrap_or_default()
+    }
+
+    /// Notes that a message of a run is done and which one comes next. Returns whether to go on with it.
+    pub(super) fn lane_next(&self, lane: i64, token: i64, done: i64, next: i64) -> bool {
+        let mut book = self.book();
+        book.messages -= 1;
+        let closed = book.closed;
+        let Some(held) = book.lanes.get_mut(&(lane, token)) else {
+            return false;
+        };
+        held.done = Some(done);
+        held.at = next;
+        !closed && !held.lost
+    }
+
+    /// Notes how a run ended, at which message, with so many of its messages left, that one included.
+    pub(super) fn lane_end(
+        &self,
+        lane: i64,
+        token: i64,
+        offset: i64,
+        outcome: Outcome,
+        left: usize,
+    ) {
+        let mut book = self.book();
+        book.messages -= left;
+        let held = book.lanes.remove(&(lane, token));
+        if held.is_some_and(|held| !held.lost) {
+            book.items.push(Item {
+                offset,
+                token,
+                lane: Some(lane),
+                outcome,
+            });
+        }
+        drop(book);
+        self.room.notify_one();
+        self.due.notify_one();
+    }
+
+    /// Starts nothing more: what is queued is given back.
+    pub(super) fn close(&self) {
+        self.book().closed = true;
+        self.due.notify_one();
+    }
+}
+
+impl Book {
+    /// Puts an outcome where it will be settled from. Returns whether something is due by that.
+    fn say(&mut self, offset: i64, source: Source, outcome: Outcome) -> bool {
+        let item = |token, lane| Item {
+            offset,
+            token,
+            lane,
+            outcome: outcome.clone(),
+        };
+        match source {
+            Source::Claim(token) => {
+                let Some(claim) = self.claims.get_mut(&token) else {
+                    return false;
+                };
+                claim.outstanding -= 1;
+                if outcome != Outcome::Done {
+                    claim.items.push(item(token, None));
+                }
+                claim.outstanding == 0
+            }
+            Source::Own(token) => {
+                self.items.push(item(token, None));
+                true
+            }
+            Source::Lane { lane, token } => {
+                self.lanes.remove(&(lane, token));
+                self.items.push(item(token, Some(lane)));
+                true
+            }
+        }
+    }
+
+    /// Gives back what waits in the queues, or only what waits since before a moment. Returns how much.
+    fn give_back(&mut self, taken_before: Option<Instant>) -> usize {
+        let mut messages = 0;
+        for place in 0..self.queues.len() {
+            // The oldest stand in front.
+            while let Some(unit) = self.queues[place].front()
+                && taken_before.is_none_or(|moment| unit.taken <= moment)
+            {
+                let (offset, source) = (unit.first.offset, unit.source);
+                messages += 1 + unit.rest.len();
+                self.queues[place].pop_front();
+                self.say(offset, source, Outcome::Release);
+            }
+        }
+        self.messages -= messages;
+        messages
+    }
+}
+
+/// How long a run may go on without its progress being reported: what a crash repeats of it.
+const REPORT_EVERY: Duration = Duration::from_secs(1);

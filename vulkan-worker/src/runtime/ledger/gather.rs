@@ -1,0 +1,153 @@
+use std::time::{Duration, Instant};
+
+use vulkan_core::engine::{Fate, Item, Outcome, Settlement, Verdict};
+
+use super::{Ledger, REPORT_EVERY, Source};
+
+/// What is due to be settled, and what has to be noted once it is.
+#[derive(Debug, Default)]
+pub(crate) struct Due {
+    pub(crate) settlement: Settlement,
+    /// Messages in work that get a row, and a token, of their own.
+    moving: Vec<u64>,
+    /// Messages given back because they could not start in time.
+    pub(crate) late: usize,
+}
+
+impl Due {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.settlement.is_empty()
+    }
+
+    /// How many messages it speaks of, claims counted as one each.
+    pub(crate) fn len(&self) -> usize {
+        self.settlement.claims.len() + self.settlement.items.len()
+    }
+}
+
+impl Ledger {
+    /// Collects what is due: finished claims, claims that have been open long enough (what is still in
+    /// work in them gets rows of its own), single messages, the progress of long runs.
+    pub(crate) fn gather(&self, now: Instant, within: Duration) -> Due {
+        let mut book = self.book();
+        let book = &mut *book;
+        let deadline = now.checked_sub(within);
+        let late = if book.closed {
+            book.give_back(None);
+            0
+        } else {
+            deadline.map_or(0, |deadline| book.give_back(Some(deadline)))
+        };
+        let mut due = Due {
+            late,
+            ..Due::default()
+        };
+        book.claims.retain(|&token, claim| {
+            let over = deadline.is_some_and(|deadline| claim.taken <= deadline);
+            if claim.outstanding > 0 && !over {
+                return true;
+            }
+            due.settlement.claims.push((claim.hi, token));
+            due.settlement.items.append(&mut claim.items);
+            if claim.outstanding > 0 {
+                for (&id, running) in &mut book.running {
+                    if running.source == Source::Claim(token) && !running.moving {
+                        running.moving = true;
+                        due.moving.push(id);
+                        due.settlement.items.push(Item {
+                            offset: running.offset,
+                            token,
+                            lane: None,
+                            outcome: Outcome::Running,
+                        });
+                    }
+                }
+            }
+            false
+        });
+        due.settlement.items.append(&mut book.items);
+        for (&(lane, token), held) in &mut book.lanes {
+            let Some(done) = held.done else { continue };
+            if !held.lost && now.saturating_duration_since(held.reported) >= REPORT_EVERY {
+                held.done = None;
+                held.reported = now;
+                due.settlement.items.push(Item {
+                    offset: done,
+                    token,
+                    lane: Some(lane),
+                    outcome: Outcome::Progress,
+                });
+            }
+        }
+        due
+    }
+
+    /// Notes what the database made of it. Returns how many settlements were stale.
+    pub(crate) fn settled(&self, due: &Due, verdicts: &[Verdict]) -> usize {
+        let mut book = self.book();
+        let mut ended = false;
+        for id in &due.moving {
+            let Some(running) = book.running.get_mut(id) else {
+                continue;
+            };
+            running.moving = false;
+            let token = verdicts
+                .iter()
+                .find(|verdict| {
+                    verdict.offset == Some(running.offset) && verdict.fate == Fate::Running
+                })
+                .and_then(|verdict| verdict.token);
+            match token {
+                Some(token) => running.source = Source::Own(token),
+                None => {
+                    running.lost = true;
+                    running.cancel.cancel();
+                }
+            }
+            if let Some(outcome) = running.ended.take() {
+                let (offset, source, lost) = (running.offset, running.source, running.lost);
+                book.running.remove(id);
+                book.messages -= 1;
+                if !lost {
+                    book.say(offset, source, outcome);
+                }
+                ended = true;
+            }
+        }
+        drop(book);
+        if ended {
+            self.room.notify_one();
+            self.due.notify_one();
+        }
+        verdicts
+            .iter()
+            .filter(|verdict| verdict.fate == Fate::Stale)
+            .count()
+    }
+
+    /// Gives up on everything still in work: its messages go back unfinished. Returns how many.
+    pub(crate) fn abandon(&self) -> usize {
+        let mut book = self.book();
+        let book = &mut *book;
+        let running: Vec<_> = book.running.drain().map(|(_, running)| running).collect();
+        let lanes: Vec<_> = book.lanes.drain().collect();
+        let many = running.len() + lanes.len();
+        for running in running
+            .into_iter()
+            .filter(|running| !running.lost && !running.moving)
+        {
+            running.cancel.cancel();
+            book.say(running.offset, running.source, Outcome::Release);
+        }
+        for ((lane, token), held) in lanes.into_iter().filter(|(_, held)| !held.lost) {
+            held.cancel.cancel();
+            book.items.push(Item {
+                offset: held.at,
+                token,
+                lane: Some(lane),
+                outcome: Outcome::Release,
+            });
+        }
+        many
+    }
+}

@@ -1,0 +1,60 @@
+use std::time::Instant;
+
+use vulkan_core::engine::Held;
+
+use super::{Ledger, Source};
+
+impl Ledger {
+    /// What has a lease that must not run out: messages in work with a row of their own, lanes, and
+    /// claims that should have been settled before that moment and were not.
+    pub(crate) fn hold(&self, group_id: i32, claims_before: Option<Instant>) -> Vec<Held> {
+        let book = self.book();
+        let own = book
+            .running
+            .values()
+            .filter_map(|running| match running.source {
+                Source::Own(token) if !running.lost => Some((running.offset, token, None)),
+                _ => None,
+            });
+        let lanes = book
+            .lanes
+            .iter()
+            .filter(|(_, held)| !held.lost)
+            .map(|(&(lane, token), held)| (held.at, token, Some(lane)));
+        let claims = book
+            .claims
+            .iter()
+            .filter(|(_, claim)| claims_before.is_some_and(|moment| claim.taken < moment))
+            .map(|(&token, claim)| (claim.hi, token, None));
+        own.chain(lanes)
+            .chain(claims)
+            .map(|(offset, token, lane)| Held {
+                group_id,
+                offset,
+                token,
+                lane,
+            })
+            .collect()
+    }
+
+    /// Notes leases that are lost: their handlers are told, and what becomes of them is not reported.
+    pub(crate) fn lose(&self, lost: &[Held]) {
+        let mut book = self.book();
+        for held in lost {
+            let own = Source::Own(held.token);
+            for running in book.running.values_mut() {
+                if running.offset == held.offset && running.source == own {
+                    running.lost = true;
+                    running.cancel.cancel();
+                }
+            }
+            if let Some(lane) = held
+                .lane
+                .and_then(|lane| book.lanes.get_mut(&(lane, held.token)))
+            {
+                lane.lost = true;
+                lane.cancel.cancel();
+            }
+        }
+    }
+}

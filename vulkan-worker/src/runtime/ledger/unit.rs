@@ -1,0 +1,33 @@
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use tokio::sync::OwnedSemaphorePermit;
+use vulkan_core::engine::Claimed;
+
+/// Where a message's state stands, and so how it is settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// In a claim, by its token.
+    Claim(i64),
+    /// In a row of its own, by its token.
+    Own(i64),
+    /// In a lane.
+    Lane {
+        /// The key's hash.
+        lane: i64,
+        /// The lane's token.
+        token: i64,
+    },
+}
+
+/// What one runner takes at a time: a message, or a run of messages of one key.
+#[derive(Debug)]
+pub(crate) struct Unit {
+    pub(crate) first: Claimed,
+    /// The rest of a run.
+    pub(crate) rest: VecDeque<Claimed>,
+    pub(crate) source: Source,
+    pub(crate) taken: Instant,
+    /// Held as long as a message is in work that came back from a lost lease.
+    pub(crate) _solo: Option<OwnedSemaphorePermit>,
+}

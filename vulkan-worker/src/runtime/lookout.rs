@@ -1,0 +1,126 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use vulkan_core::engine::Look;
+use vulkan_core::{Bell, Client, Listening};
+
+use super::patience::{Patience, jittered};
+
+/// How long the lookout stays armed after the last group went to work: sleepers that are woken many
+/// times a second would otherwise hang up and rearm as often.
+const LINGER: Duration = Duration::from_millis(100);
+/// Delays between looks while publishers are in flight, or another worker holds the latch: doubled
+/// from the first to the last.
+const SOON: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(100));
+/// How long it waits for the bell to be armed before it looks anyway.
+const ARMING: Duration = Duration::from_millis(50);
+
+/// Wakes the claimers that sleep.
+///
+/// Claimers never poll for themselves: one look a second, for all groups of the process at once, is
+/// all that an idle process costs.
+#[derive(Debug, Default)]
+pub(super) struct Lookout {
+    asleep: Mutex<HashMap<i32, Sleeper>>,
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct Sleeper {
+    wake: Arc<Notify>,
+}
+
+impl Lookout {
+    /// Sleeps until there may be something to claim for a group.
+    pub(super) async fn idle(&self, wake: &Arc<Notify>, group_id: i32) {
+        self.asleep().insert(
+            group_id,
+            Sleeper {
+                wake: Arc::clone(wake),
+            },
+        );
+        self.changed.notify_one();
+        wake.notified().await;
+        self.asleep().remove(&group_id);
+    }
+
+    fn asleep(&self) -> MutexGuard<'_, HashMap<i32, Sleeper>> {
+        self.asleep.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sleepers(&self) -> Vec<i32> {
+        self.asleep().keys().copied().collect()
+    }
+
+    fn wake(&self, groups: impl IntoIterator<Item = i32>) {
+        let mut asleep = self.asleep();
+        for group in groups {
+            if let Some(sleeper) = asleep.remove(&group) {
+                sleeper.wake.notify_one();
+            }
+        }
+    }
+
+    /// Keeps watch until dropped.
+    pub(super) async fn watch(self: Arc<Self>, client: Client, bell: Bell, poll: Duration) {
+        let mut patience = Patience::new();
+        let mut soon = SOON.0;
+        loop {
+            let sleepers = self.sleepers();
+            if sleepers.is_empty() {
+                if timeout(LINGER, self.changed.notified()).await.is_err() {
+                    bell.disarm();
+                    self.changed.notified().await;
+                }
+                continue;
+            }
+            // Armed first, looked after: what was published before the bell was armed is seen by the
+            // look, what is published later rings it.
+            bell.arm();
+            let mut listening = bell.listening();
+            let _ = timeout(ARMING, listening.wait_for(|now| *now != Listening::Unarmed)).await;
+            let looks = match client.look(&sleepers).await {
+                Ok(looks) => looks,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot look for work");
+                    tokio::time::sleep(patience.delay()).await;
+                    continue;
+                }
+            };
+            patience.reset();
+            self.wake(
+                looks
+                    .iter()
+                    .filter(|look| look.due)
+                    .map(|look| look.group_id),
+            );
+            let hasten = looks.iter().any(|look| look.pending || look.due);
+            let rest = if hasten { soon } else { rest(&looks, poll) };
+            soon = if hasten {
+                (soon * 2).min(SOON.1)
+            } else {
+                SOON.0
+            };
+            tokio::select! {
+                // A ring is worth a claim without a look.
+                () = bell.rung() => {
+                    soon = SOON.0;
+                    self.wake(self.sleepers());
+                }
+                () = tokio::time::sleep(rest) => {}
+                // Who falls asleep again at once found the latch taken: not a reason to look sooner.
+                () = self.changed.notified(), if !hasten => {}
+            }
+        }
+    }
+}
+
+/// Until the next poll, or until the first retry or delayed message falls due.
+fn rest(looks: &[Look], poll: Duration) -> Duration {
+    let next = looks.iter().filter_map(|look| look.next_in).min();
+    let poll = jittered(poll);
+    next.map_or(poll, |next| next.min(poll))
+}

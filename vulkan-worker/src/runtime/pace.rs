@@ -1,0 +1,92 @@
+use std::time::{Duration, Instant};
+
+/// How much a group may hold: enough to keep its slots busy, no more than can start within the
+/// settle bound.
+///
+/// The target doubles while full batches are worked off faster than they are claimed, and halves
+/// when messages had to be given back unstarted.
+#[derive(Debug)]
+pub(super) struct Pace {
+    slots: usize,
+    target: usize,
+    claimed_at: Option<Instant>,
+}
+
+impl Pace {
+    /// Beyond this a larger batch gains nothing and only holds memory.
+    const MOST: usize = 2000;
+    /// Batches that follow each other faster than this could have been larger.
+    const FAST: Duration = Duration::from_millis(100);
+
+    pub(super) fn new(slots: usize) -> Self {
+        Self {
+            slots,
+            target: slots,
+            claimed_at: None,
+        }
+    }
+
+    /// How many messages to claim, given how many are held. 0: none for now.
+    pub(super) fn room(&self, held: usize) -> usize {
+        if held < self.slots || held <= self.target / 2 {
+            self.target.saturating_sub(held).max(1)
+        } else {
+            0
+        }
+    }
+
+    /// A claim of `asked` messages gave `got`.
+    pub(super) fn claimed(&mut self, asked: usize, got: usize, now: Instant) {
+        let fast = self
+            .claimed_at
+            .is_some_and(|before| now - before < Self::FAST);
+        if fast && got >= asked && got * 2 >= self.target {
+            self.target = (self.target * 2).min(Self::MOST.max(self.slots));
+        }
+        self.claimed_at = Some(now);
+    }
+
+    /// Messages could not start in time.
+    pub(super) fn too_much(&mut self) {
+        self.target = (self.target / 2).max(self.slots);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grows_with_speed_and_shrinks_when_late() {
+        let start = Instant::now();
+        let mut pace = Pace::new(10);
+        assert_eq!(pace.room(0), 10);
+        assert_eq!(pace.room(9), 1);
+        assert_eq!(pace.room(10), 0);
+
+        pace.claimed(10, 10, start);
+        for millis in 1..20 {
+            pace.claimed(
+                pace.room(0),
+                pace.room(0),
+                start + Duration::from_millis(millis),
+            );
+        }
+        assert_eq!(pace.room(0), Pace::MOST);
+        assert_eq!(pace.room(Pace::MOST / 2 + 1), 0);
+
+        for _ in 0..20 {
+            pace.too_much();
+        }
+        assert_eq!(pace.room(0), 10);
+    }
+
+    #[test]
+    fn slow_batches_do_not_grow() {
+        let start = Instant::now();
+        let mut pace = Pace::new(10);
+        pace.claimed(10, 10, start);
+        pace.claimed(10, 10, start + Duration::from_secs(1));
+        assert_eq!(pace.room(0), 10);
+    }
+}

@@ -1,0 +1,51 @@
+use std::time::Duration;
+
+use rand::RngExt;
+
+/// Capped exponential delays with jitter, for calls to a database that is away.
+#[derive(Debug)]
+pub(super) struct Patience {
+    next: Duration,
+}
+
+impl Patience {
+    const FIRST: Duration = Duration::from_millis(50);
+    const LONGEST: Duration = Duration::from_secs(5);
+
+    pub(super) fn new() -> Self {
+        Self { next: Self::FIRST }
+    }
+
+    /// The connection proved good.
+    pub(super) fn reset(&mut self) {
+        self.next = Self::FIRST;
+    }
+
+    /// The delay before the next attempt. Half of it is random, so that a fleet does not come back as one.
+    pub(super) fn delay(&mut self) -> Duration {
+        let delay = self.next.mul_f64(rand::rng().random_range(0.5..1.0));
+        self.next = (self.next * 2).min(Self::LONGEST);
+        delay
+    }
+}
+
+/// A duration give or take a fifth, so that workers do not fall into step.
+pub(super) fn jittered(duration: Duration) -> Duration {
+    duration.mul_f64(rand::rng().random_range(0.8..1.2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_grow_to_a_cap_and_begin_anew() {
+        let mut patience = Patience::new();
+        for _ in 0..20 {
+            assert!(patience.delay() <= Patience::LONGEST);
+        }
+        assert!(patience.delay() >= Patience::LONGEST / 2);
+        patience.reset();
+        assert!(patience.delay() <= Patience::FIRST);
+    }
+}

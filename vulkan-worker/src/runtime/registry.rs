@@ -1,0 +1,172 @@
+use std::collections::HashSet;
+use std::time::Duration;
+
+use vulkan_core::{Binding, GroupOptions, KindPattern};
+
+use super::error::Mistake;
+use crate::handler::{ErasedHandler, HandlerOptions};
+
+/// A handler and its options, as registered.
+pub(super) struct Registered<S> {
+    pub(super) handler: ErasedHandler<S>,
+    pub(super) options: HandlerOptions,
+}
+
+/// The handlers of one group, checked.
+pub(super) struct Served<S> {
+    pub(super) stream: String,
+    pub(super) group: String,
+    pub(super) handlers: Vec<Registered<S>>,
+}
+
+/// Sorts handlers into groups, and finds every mistake.
+pub(super) fn sort<S>(handlers: Vec<Registered<S>>) -> Result<Vec<Served<S>>, Vec<Mistake>> {
+    let mut mistakes: Vec<Mistake> = handlers
+        .iter()
+        .flat_map(|one| own_mistakes(&one.options))
+        .collect();
+    if handlers.is_empty() {
+        mistakes.push(Mistake::NoHandler);
+    }
+    let mut groups: Vec<Served<S>> = Vec::new();
+    for one in handlers {
+        let served = groups.iter_mut().find(|served| {
+            served.stream == one.options.stream && served.group == one.options.group
+        });
+        match served {
+            Some(served) => {
+                mistakes.extend(
+                    served
+                        .handlers
+                        .iter()
+                        .flat_map(|other| clashes(&other.options, &one.options)),
+                );
+                served.handlers.push(one);
+            }
+            None => groups.push(Served {
+                stream: one.options.stream.to_string(),
+                group: one.options.group.to_string(),
+                handlers: vec![one],
+            }),
+        }
+    }
+    if mistakes.is_empty() {
+        Ok(groups)
+    } else {
+        Err(mistakes)
+    }
+}
+
+fn own_mistakes(options: &HandlerOptions) -> Vec<Mistake> {
+    let errors = options.check().err().unwrap_or_default();
+    let handler = options.name.to_string();
+    errors
+        .into_iter()
+        .map(|error| Mistake::Options {
+            handler: handler.clone(),
+            error,
+        })
+        .collect()
+}
+
+/// What two handlers of one group cannot both have.
+fn clashes(first: &HandlerOptions, second: &HandlerOptions) -> Vec<Mistake> {
+    let (group, names) = (
+        second.group.to_string(),
+        (first.name.to_string(), second.name.to_string()),
+    );
+    let same = patterns(first)
+        .intersection(&patterns(second))
+        .copied()
+        .map(str::to_owned)
+        .collect::<Vec<_>>();
+    let mut mistakes: Vec<Mistake> = same
+        .into_iter()
+        .map(|pattern| Mistake::SameKind {
+            group: group.clone(),
+            first: names.0.clone(),
+            second: names.1.clone(),
+            pattern,
+        })
+        .collect();
+    if first.start.is_some() && second.start.is_some() && first.start != second.start {
+        mistakes.push(Mistake::Disagree {
+            group,
+            first: names.0,
+            second: names.1,
+            option: "start",
+        });
+    }
+    mistakes
+}
+
+fn patterns(options: &HandlerOptions) -> HashSet<&str> {
+    if options.kinds.is_empty() {
+        HashSet::from([">"])
+    } else {
+        options.kinds.iter().map(AsRef::as_ref).collect()
+    }
+}
+
+/// The kinds of a handler, as patterns that were checked before.
+pub(super) fn kinds(options: &HandlerOptions) -> Vec<KindPattern> {
+    options
+        .kinds
+        .iter()
+        .filter_map(|kind| kind.parse().ok())
+        .collect()
+}
+
+impl<S> Served<S> {
+    /// The group as its handlers want it: the most patient of them decides, since what a single
+    /// handler wants less of is its worker's to see to.
+    pub(super) fn options(&self) -> GroupOptions {
+        let options = || self.handlers.iter().map(|one| &one.options);
+        GroupOptions {
+            start: options()
+                .find_map(|options| options.start)
+                .unwrap_or_default(),
+            // Without kinds of its own a group keeps what it binds, which may be an operator's choice.
+            bindings: options()
+                .any(|options| !options.kinds.is_empty())
+                .then(|| self.bindings()),
+            max_attempts: options()
+                .filter(|options| options.retries.is_some())
+                .map(HandlerOptions::max_attempts)
+                .max(),
+            backoff: match self.handlers.as_slice() {
+                [only] => only.options.backoff,
+                // Each worker computes its handlers' own delays.
+                _ => None,
+            },
+            lease: options()
+                .filter_map(|options| options.lease)
+                .max()
+                .map(|lease| lease.max(Duration::from_millis(100))),
+            ..GroupOptions::default()
+        }
+    }
+
+    fn bindings(&self) -> Vec<Binding> {
+        let mut seen = HashSet::new();
+        let mut patterns: Vec<KindPattern> = self
+            .handlers
+            .iter()
+            .flat_map(|one| {
+                if one.options.kinds.is_empty() {
+                    everything()
+                } else {
+                    kinds(&one.options)
+                }
+            })
+            .filter(|pattern| seen.insert(pattern.clone()))
+            .collect();
+        // In a fixed order: the same handlers registered otherwise bind the same.
+        patterns.sort();
+        patterns.into_iter().map(Binding::kind).collect()
+    }
+}
+
+fn everything() -> Vec<KindPattern> {
+    ">".parse().into_iter().collect()
+}

@@ -1,0 +1,308 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use vulkan_core::{Bell, Client, Error};
+
+use super::assigned::Assigned;
+use super::claimer::Claimer;
+use super::error::RunError;
+use super::group::Group;
+use super::housekeeping;
+use super::keeper;
+use super::ledger::Ledger;
+use super::lookout::Lookout;
+use super::registry::{Registered, Served, kinds};
+use super::runner::Crew;
+use super::settler::Settler;
+use super::shutdown::{IntoShutdown, Shutdown};
+
+/// How long handlers that were dropped may take to be gone.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// A process's share in working off the messages of some groups.
+///
+/// # Examples
+///
+/// ```
+/// use vulkan_worker::{Delivery, Handler, HandlerOptions, Result, Shutdown, Worker};
+///
+/// struct Audit;
+///
+/// impl<S: Sync> Handler<S> for Audit {
+///     fn options(&self) -> HandlerOptions {
+///         HandlerOptions::new("orders", "audit")
+///     }
+///
+///     async fn call(&self, delivery: &Delivery, _: &S) -> Result {
+///         println!("{}", delivery.payload());
+///         Ok(())
+///     }
+/// }
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let database = vulkan_devpg::shared().await.create_database().await?;
+/// # let client = vulkan_core::Client::connect(&database.url()).await?;
+/// # client.migrate().await?;
+/// let shutdown = Shutdown::new();
+/// # shutdown.stop();
+/// // In a program: `.run(vulkan::shutdown_signal())`.
+/// Worker::builder(client).register(Audit).run(shutdown).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Worker<S> {
+    client: Client,
+    state: Arc<S>,
+    groups: Vec<Served<S>>,
+    settings: Settings,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) name: String,
+    pub(super) slots: usize,
+    pub(super) grace: Duration,
+    pub(super) poll: Duration,
+    pub(super) listen: bool,
+}
+
+impl<S: Send + Sync + 'static> Worker<S> {
+    pub(super) fn new(
+        client: Client,
+        state: S,
+        groups: Vec<Served<S>>,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            client,
+            state: Arc::new(state),
+            groups,
+            settings,
+        }
+    }
+
+    /// Works until asked to stop.
+    ///
+    /// Streams and groups that do not exist are made first. Then the worker claims, handles and
+    /// settles; a database that goes away is waited for. Asked to stop, it claims nothing more, gives
+    /// back what has not begun, lets running handlers finish within the grace period while their
+    /// leases are still extended, gives back the rest with no attempt spent, reports what became of
+    /// everything, and returns. Asked to stop at once, the grace period is over.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Start`] if the database refuses to set it up (a database that is away is waited for);
+    /// [`RunError::CutOff`] and [`RunError::Unsettled`] if it could not end cleanly.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it stops at once without reporting: what is in flight is handed out again when the
+    /// leases run out.
+    pub async fn run(self, shutdown: impl IntoShutdown) -> Result<(), RunError> {
+        let shutdown = shutdown.into_shutdown();
+        let groups = tokio::select! {
+            groups = self.set_up() => groups.map_err(RunError::Start)?,
+            () = shutdown.graceful() => return Ok(()),
+        };
+        let crew = Crew {
+            state: Arc::clone(&self.state),
+            slots: Arc::new(Semaphore::new(self.settings.slots)),
+            all_slots: self.settings.slots,
+            runners: TaskTracker::new(),
+            cut: CancellationToken::new(),
+        };
+        // Dropped early, everything stops.
+        let _cut = crew.cut.clone().drop_guard();
+        let stop = CancellationToken::new();
+        let _stop = stop.clone().drop_guard();
+        let (finish, finished) = watch::channel(false);
+        let lookout = Arc::new(Lookout::default());
+        let solo = Arc::new(Semaphore::new(1));
+
+        let _background = self.background(&groups, &lookout);
+        let mut claimers = JoinSet::new();
+        let mut settlers = JoinSet::new();
+        for group in &groups {
+            settlers.spawn(
+                Settler {
+                    client: self.client.clone(),
+                    group: Arc::clone(group),
+                    finish: finished.clone(),
+                }
+                .run(),
+            );
+            claimers.spawn(
+                Claimer {
+                    client: self.client.clone(),
+                    worker: self.settings.name.as_str().into(),
+                    group: Arc::clone(group),
+                    crew: crew.clone(),
+                    lookout: Arc::clone(&lookout),
+                    solo: Arc::clone(&solo),
+                    stop: stop.clone(),
+                }
+                .run(),
+            );
+        }
+        tracing::info!(
+            worker = self.settings.name,
+            groups = groups.len(),
+            "the worker runs"
+        );
+        shutdown.graceful().await;
+
+        tracing::info!(worker = self.settings.name, "the worker stops");
+        stop.cancel();
+        groups.iter().for_each(|group| group.ledger.close());
+        crew.runners.close();
+        let drained = self.drain(&shutdown, &crew, &mut claimers).await;
+        // Claimed while it was closing.
+        groups.iter().for_each(|group| group.ledger.close());
+        let cut_off = if drained {
+            0
+        } else {
+            self.cut_off(&crew, &groups).await
+        };
+        // Nobody watches any more: they have ended with an error of their own.
+        let _ = finish.send(true);
+        let unsettled: usize = settlers.join_all().await.into_iter().sum();
+        match (unsettled, cut_off) {
+            (0, 0) => Ok(()),
+            (0, messages) => Err(RunError::CutOff { messages }),
+            (messages, _) => Err(RunError::Unsettled { messages }),
+        }
+    }
+
+    /// Waits for claimers and runners to end. Returns whether they all did in time.
+    async fn drain(&self, shutdown: &Shutdown, crew: &Crew<S>, claimers: &mut JoinSet<()>) -> bool {
+        let drain = async {
+            while claimers.join_next().await.is_some() {}
+            crew.runners.wait().await;
+        };
+        tokio::select! {
+            () = drain => true,
+            () = tokio::time::sleep(self.settings.grace) => false,
+            () = shutdown.at_once() => false,
+        }
+    }
+
+    /// Drops the handlers that still run, and gives their messages back.
+    async fn cut_off(&self, crew: &Crew<S>, groups: &[Arc<Group<S>>]) -> usize {
+        let running: usize = groups.iter().map(|group| group.ledger.messages()).sum();
+        tracing::warn!(
+            worker = self.settings.name,
+            running,
+            "the grace period is over; handlers are dropped"
+        );
+        crew.cut.cancel();
+        if timeout(LAST_WORDS, crew.runners.wait()).await.is_err() {
+            // A handler that never awaits cannot be dropped; its message can be given back.
+            let stuck: usize = groups.iter().map(|group| group.ledger.abandon()).sum();
+            tracing::error!(
+                worker = self.settings.name,
+                stuck,
+                "handlers do not yield; they are left behind"
+            );
+        }
+        running
+    }
+
+    /// What runs beside the groups, until dropped.
+    fn background(
+        &self,
+        groups: &[Arc<Group<S>>],
+        lookout: &Arc<Lookout>,
+    ) -> Vec<AbortOnDropHandle<()>> {
+        let streams = groups.iter().map(|group| group.stream_id).collect();
+        let bell = if self.settings.listen {
+            Bell::new(&self.client, streams)
+        } else {
+            Bell::silent()
+        };
+        let watch = Arc::clone(lookout).watch(self.client.clone(), bell, self.settings.poll);
+        let lease = groups
+            .iter()
+            .map(|group| group.lease)
+            .min()
+            .unwrap_or(Duration::from_secs(30));
+        [
+            tokio::spawn(watch),
+            tokio::spawn(keeper::keep(self.client.clone(), groups.to_vec())),
+            tokio::spawn(housekeeping::reap(self.client.clone(), lease)),
+            tokio::spawn(housekeeping::maintain(self.client.clone())),
+        ]
+        .into_iter()
+        .map(AbortOnDropHandle::new)
+        .collect()
+    }
+
+    /// Makes the streams and groups that do not exist, and reads how they stand.
+    async fn set_up(&self) -> Result<Vec<Arc<Group<S>>>, Error> {
+        let mut patience = super::patience::Patience::new();
+        loop {
+            match self.try_set_up().await {
+                Err(error) if error.is_transient() => {
+                    tracing::warn!(%error, "the worker cannot start yet");
+                    tokio::time::sleep(patience.delay()).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn try_set_up(&self) -> Result<Vec<Arc<Group<S>>>, Error> {
+        self.client.check_schema().await?;
+        let mut groups = Vec::new();
+        for served in &self.groups {
+            self.client.create_stream(&served.stream).await?;
+            let id = self
+                .client
+                .ensure_group(&served.stream, &served.group, served.options())
+                .await?;
+            let standing = self.client.standing(id).await?;
+            groups.push(Arc::new(Group {
+                id,
+                stream_id: standing.stream_id,
+                stream: served.stream.as_str().into(),
+                name: served.group.as_str().into(),
+                max_attempts: standing.max_attempts,
+                lease: standing.lease,
+                handlers: served.handlers.iter().map(|one| self.assign(one)).collect(),
+                ledger: Ledger::new(served.handlers.len()),
+                late: false.into(),
+                wake: Arc::new(Notify::new()),
+            }));
+        }
+        Ok(groups)
+    }
+
+    fn assign(&self, one: &Registered<S>) -> Assigned<S> {
+        let options = &one.options;
+        let concurrency = options.concurrency.unwrap_or(self.settings.slots);
+        Assigned {
+            name: options.name.to_string(),
+            kinds: kinds(options),
+            handler: one.handler.clone(),
+            max_attempts: options.retries.map(|_| options.max_attempts()),
+            backoff: options.backoff,
+            timeout: options.timeout,
+            concurrency,
+            gate: Arc::new(Semaphore::new(concurrency)),
+        }
+    }
+}
+
+impl<S> fmt::Debug for Worker<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
