@@ -12,12 +12,14 @@ pub use partition_key::PartitionKey;
 /// the payload is what `serde` makes of the value.
 /// `#[derive(Event)]` writes the implementation and checks both texts while it compiles:
 ///
-/// ```ignore
+/// ```
+/// # extern crate vulkan_core as vulkan;
+/// # use {serde::Serialize, vulkan_macros::Event};
 /// #[derive(Serialize, Event)]
 /// #[event(stream = "orders", kind = "order.placed")]
 /// struct OrderPlaced {
 ///     #[event(key)]
-///     order_id: Uuid,
+///     order_id: u64,
 ///     total: u64,
 /// }
 /// ```

@@ -1,4 +1,4 @@
-pub use serde::de::DeserializeOwned;
+use serde::Deserialize;
 
 pub use crate::handler::{
     Call, Delivery, DeliveryArgument, FromDelivery, Handler, HandlerOptions, IntoResult, Result,
@@ -6,6 +6,9 @@ pub use crate::handler::{
 pub use vulkan_core::{Backoff, Start};
 
 /// Reads the payload for the first argument of a handler.
-pub fn decode<T: DeserializeOwned>(delivery: &Delivery) -> Result<T> {
+///
+/// The bound is spelled out because `DeserializeOwned` would hide the advice that `serde` gives
+/// when it is not met.
+pub fn decode<T: for<'de> Deserialize<'de>>(delivery: &Delivery) -> Result<T> {
     Ok(delivery.decode()?)
 }

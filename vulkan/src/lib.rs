@@ -1,7 +1,96 @@
-//! .
+//! Events and their handlers, over Postgres and nothing else.
+//!
+//! Publish events to a *stream*, in the transaction that makes them true.
+//! Each *group* of a stream gets every event as a delivery of its own,
+//! which is handled, tried again and given up on its own, without holding up the others.
+//! A handler is an async function.
+//!
+//! # Events
+//!
+//! An event is a type that serializes, with the stream it goes to and the kind that it is.
+//! Events with the same key are handled one after another, in order.
+//!
+//! ```
+//! use vulkan::Event;
+//!
+//! #[derive(serde::Serialize, serde::Deserialize, Event)]
+//! #[event(stream = "orders", kind = "order.placed")]
+//! struct OrderPlaced {
+//!     id: u64,
+//!     #[event(key)]
+//!     customer: String,
+//!     total: u64,
+//! }
+//! ```
+//!
+//! # Handlers
+//!
+//! A handler takes the payload, and then whatever it asks for:
+//! the [`Delivery`] by reference, parts of the worker's state as [`State`],
+//! and types of your own that implement [`FromDelivery`].
+//! The keys of the attribute are listed at [`handler`](macro@handler).
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # #[derive(serde::Deserialize)] struct OrderPlaced { id: u64, total: u64 }
+//! # struct Limits { total: u64 }
+//! use vulkan::{Delivery, State, handler};
+//!
+//! #[handler(stream = "orders", group = "fraud", kinds = "order.placed", retries = 5)]
+//! async fn screen(order: OrderPlaced, cx: &Delivery, limits: State<Arc<Limits>>) -> vulkan::Result {
+//!     if order.total > limits.total {
+//!         std::fs::write("suspects", format!("{} at offset {}", order.id, cx.offset()))?;
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Errors
+//!
+//! An error that leaves a handler by `?` means: try again, after the backoff of the group.
+//! Everything else is said aloud, with [`HandlerError`] or [`ResultExt`].
+//!
+//! ```
+//! use std::time::Duration;
+//! use vulkan::{HandlerError, ResultExt, handler};
+//!
+//! #[handler(stream = "orders", group = "billing")]
+//! async fn bill(amount: String) -> vulkan::Result {
+//!     let cents: u64 = amount.parse().dead()?;
+//!     if cents > 100_000 {
+//!         return Err(HandlerError::snooze(Duration::from_secs(3600)));
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Tests
+//!
+//! The function stays a function, and a delivery can be made without a database.
+//!
+//! ```
+//! # use vulkan::{Delivery, handler};
+//! # #[derive(serde::Serialize, serde::Deserialize, vulkan::Event)]
+//! # #[event(stream = "orders", kind = "order.placed")]
+//! # struct OrderPlaced { id: u64 }
+//! #[handler(stream = "orders", group = "fraud")]
+//! async fn screen(order: OrderPlaced, cx: &Delivery) -> vulkan::Result {
+//! #   assert_eq!((order.id, cx.attempt()), (7, 2));
+//!     // ..
+//! #   Ok(())
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> vulkan::Result {
+//! let order = OrderPlaced { id: 7 };
+//! let delivery = Delivery::of(&order)?.attempt(2).build();
+//! screen(order, &delivery).await?;
+//! # Ok(()) }
+//! ```
 
 #[doc(inline)]
 pub use vulkan_core::*;
+#[doc(inline)]
+pub use vulkan_macros::{Event, handler};
 #[doc(inline)]
 pub use vulkan_worker::*;
 

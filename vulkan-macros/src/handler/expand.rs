@@ -1,0 +1,191 @@
+use std::time::Duration;
+
+use proc_macro2::{Ident, Literal, Span, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::Path;
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use vulkan_names::Start;
+
+use super::model::{Argument, Function, Handler};
+
+pub(super) fn handler(handler: &Handler<'_>) -> TokenStream {
+    let vulkan = &handler.attr.vulkan;
+    [
+        function(vulkan, handler.function),
+        marker(handler.function),
+        implementation(handler),
+    ]
+    .into_iter()
+    .collect()
+}
+
+/// The function as it was, inside one of the same name that marks its future.
+fn function(vulkan: &Path, function: &Function) -> TokenStream {
+    let (vis, sig, body) = (&function.vis, &function.sig, &function.body);
+    let (ident, marker, output) = (function.ident(), function.type_ident(), function.output());
+    let (outer, inner) = (function.outer_attrs(), function.inner_attrs());
+    let (names, types): (Vec<_>, Vec<_>) = function.arguments().into_iter().unzip();
+    // The return type captures every lifetime, in whatever edition this is used:
+    // the edition that counts is that of the crate that wrote the `impl`, which is this one.
+    quote! {
+        #(#outer)*
+        #[allow(clippy::too_many_arguments)]
+        #vis fn #ident(#(#names: #types),*) -> #vulkan::__private::Call<
+            impl ::core::future::Future<Output = #output>,
+            #marker,
+        > {
+            #(#inner)*
+            #[allow(clippy::unused_async)]
+            #sig #body
+            #vulkan::__private::Call::new(#ident(#(#names),*))
+        }
+    }
+}
+
+/// The type beside the function. It has braces, and so no name among the values.
+pub(super) fn marker(function: &Function) -> TokenStream {
+    let (vis, marker, cfg) = (&function.vis, function.type_ident(), function.cfg_attrs());
+    quote! {
+        #(#cfg)*
+        #[doc(hidden)]
+        #[derive(::core::default::Default)]
+        #vis struct #marker {}
+    }
+}
+
+fn implementation(handler: &Handler<'_>) -> TokenStream {
+    let function = handler.function;
+    let (vulkan, cfg) = (&handler.attr.vulkan, function.cfg_attrs());
+    let (marker, options) = (function.type_ident(), options(handler));
+    // Each bound stands where the type does, for that is where it is found to be broken.
+    let bounds = handler
+        .arguments
+        .iter()
+        .filter_map(|argument| match argument {
+            Argument::Extracted(ty) => {
+                let span = ty.span().resolved_at(Span::call_site());
+                let vulkan = located(vulkan, span);
+                Some(quote_spanned!(span=> #ty: #vulkan::__private::FromDelivery<__S>))
+            }
+            Argument::Delivery(_) => None,
+        });
+    // Only those who call it by name should hear that it is deprecated.
+    let deprecated = function
+        .is_deprecated()
+        .then(|| quote!(#[allow(deprecated)]));
+    let call = call(handler);
+    quote! {
+        #(#cfg)*
+        #deprecated
+        #[automatically_derived]
+        impl<__S> #vulkan::__private::Handler<__S> for #marker
+        where
+            __S: ::core::marker::Sync,
+            #(#bounds,)*
+        {
+            fn options(&self) -> #vulkan::__private::HandlerOptions {
+                #options
+            }
+
+            #call
+        }
+    }
+}
+
+/// Makes the arguments and calls the function.
+///
+/// Each type is written with the tokens of the user,
+/// so that the compiler complains there if it does not fit.
+fn call(handler: &Handler<'_>) -> TokenStream {
+    let function = handler.function;
+    // A future that cannot be sent is reported at the name of the function.
+    let span = function.type_ident().span();
+    let vulkan = located(&handler.attr.vulkan, span);
+    let (ident, payload, output) = (function.ident(), handler.payload, function.output());
+    let names: Vec<Ident> = (0..handler.arguments.len())
+        .map(|index| format_ident!("__argument{index}"))
+        .collect();
+    let arguments = handler.arguments.iter().map(|argument| match argument {
+        Argument::Delivery(ty) => quote! {
+            <#ty as #vulkan::__private::DeliveryArgument>::of(__delivery)
+        },
+        Argument::Extracted(ty) => quote! {
+            <#ty as #vulkan::__private::FromDelivery<__S>>::from_delivery(__delivery, __state)
+                .await?
+        },
+    });
+    quote_spanned! {span=>
+        async fn call(
+            &self,
+            __delivery: &#vulkan::__private::Delivery,
+            __state: &__S,
+        ) -> #vulkan::__private::Result {
+            let __payload = #vulkan::__private::decode::<#payload>(__delivery)?;
+            #(let #names = #arguments;)*
+            let __output = #ident(__payload, #(#names),*).await;
+            <#output as #vulkan::__private::IntoResult>::into_result(__output)
+        }
+    }
+}
+
+fn options(handler: &Handler<'_>) -> TokenStream {
+    let Handler {
+        attr,
+        stream,
+        group,
+        function,
+        ..
+    } = handler;
+    let vulkan = &attr.vulkan;
+    let name = match &attr.name {
+        Some(name) => name.clone(),
+        None => function.ident().unraw().to_string(),
+    };
+    let mut options = quote! {
+        #vulkan::__private::HandlerOptions::new(#stream, #group).name(#name)
+    };
+    if let Some(kinds) = &attr.kinds {
+        options.extend(quote!(.kinds([#(#kinds),*])));
+    }
+    if let Some(retries) = attr.retries {
+        options.extend(quote!(.retries(#retries)));
+    }
+    if let Some(backoff) = attr.backoff {
+        let (initial, max) = (duration(backoff.initial), duration(backoff.max));
+        options.extend(quote!(.backoff(#vulkan::__private::Backoff::new(#initial, #max))));
+    }
+    if let Some(timeout) = attr.timeout.map(duration) {
+        options.extend(quote!(.timeout(#timeout)));
+    }
+    if let Some(lease) = attr.lease.map(duration) {
+        options.extend(quote!(.lease(#lease)));
+    }
+    if let Some(concurrency) = attr.concurrency {
+        let concurrency = Literal::u32_unsuffixed(concurrency);
+        options.extend(quote!(.concurrency(#concurrency)));
+    }
+    if let Some(start) = attr.start {
+        let start = match start {
+            Start::Earliest => quote!(Earliest),
+            Start::Latest => quote!(Latest),
+        };
+        options.extend(quote!(.start(#vulkan::__private::Start::#start)));
+    }
+    options
+}
+
+/// The path as if it had been written at `span`.
+fn located(path: &Path, span: Span) -> TokenStream {
+    let tokens = path.to_token_stream().into_iter();
+    let tokens = tokens.map(|mut token| {
+        token.set_span(token.span().located_at(span));
+        token
+    });
+    tokens.collect()
+}
+
+fn duration(duration: Duration) -> TokenStream {
+    let (secs, nanos) = (duration.as_secs(), duration.subsec_nanos());
+    quote!(::core::time::Duration::new(#secs, #nanos))
+}

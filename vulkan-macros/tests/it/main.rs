@@ -1,0 +1,9 @@
+//! What the macros write, compiled and run; and what they say, compared.
+
+mod arguments;
+mod attributes;
+mod event;
+mod options;
+mod outcome;
+mod registry;
+mod ui;

@@ -1,0 +1,15 @@
+use vulkan::{Delivery, Handler, IntoHandler, handler};
+
+#[handler(stream = "orders", group = "fraud")]
+async fn screen(_cx: &Delivery, _order: u64) {}
+
+fn register<S, H, M>(_: H)
+where
+    H: IntoHandler<S, M>,
+    H::Handler: Handler<S>,
+{
+}
+
+fn main() {
+    register::<(), _, _>(screen);
+}

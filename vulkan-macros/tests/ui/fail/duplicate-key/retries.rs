@@ -1,0 +1,15 @@
+use vulkan::{Handler, IntoHandler, handler};
+
+#[handler(stream = "orders", group = "fraud", retries = 5, retries = 6)]
+async fn screen(_order: u64) {}
+
+fn register<S, H, M>(_: H)
+where
+    H: IntoHandler<S, M>,
+    H::Handler: Handler<S>,
+{
+}
+
+fn main() {
+    register::<(), _, _>(screen);
+}

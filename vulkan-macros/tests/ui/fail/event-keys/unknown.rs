@@ -1,0 +1,7 @@
+use vulkan::Event;
+
+#[derive(serde::Serialize, Event)]
+#[event(streem = "orders", kind = "order.placed", topic = "orders")]
+struct Placed(#[event(id)] u64);
+
+fn main() {}
