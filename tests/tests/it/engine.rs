@@ -1,4 +1,6 @@
 //! The SQL engine.
 
+/// The last stable offset: what readers may see, and when.
+mod horizon;
 /// Appending to the log: transactions, dedup ids, names and kinds.
 mod publish;
