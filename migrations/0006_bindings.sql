@@ -39,6 +39,10 @@ COMMENT ON FUNCTION vulkan.is_message(integer, bigint, text, jsonb) IS 'Whether 
 CREATE FUNCTION vulkan.bind_from(group_id integer, from_offset bigint, rules jsonb) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
+    IF jsonb_typeof(rules) IS DISTINCT FROM 'array' OR jsonb_array_length(rules) = 0 THEN
+        RAISE EXCEPTION 'a binding needs at least one rule'
+            USING ERRCODE = 'VK003', HINT = 'Give a JSON array: [{"kind": "order.>"}, {"kind": ">", "headers": {"region": "eu"}}]';
+    END IF;
     DELETE FROM vulkan.bindings b WHERE b.group_id = bind_from.group_id AND b.from_offset >= bind_from.from_offset;
     INSERT INTO vulkan.bindings SELECT (vulkan.compile_binding(group_id, from_offset, rules)).*;
     UPDATE vulkan.groups g SET unfiltered = NOT EXISTS (
@@ -68,10 +72,6 @@ DECLARE
     cursor      bigint;
     standing    jsonb;
 BEGIN
-    IF jsonb_typeof(rules) IS DISTINCT FROM 'array' OR jsonb_array_length(rules) = 0 THEN
-        RAISE EXCEPTION 'a binding needs at least one rule'
-            USING ERRCODE = 'VK003', HINT = 'Give a JSON array: [{"kind": "order.>"}, {"kind": ">", "headers": {"region": "eu"}}]';
-    END IF;
     PERFORM vulkan.latch(bound_group);
     cursor := vulkan.cursor_of(bound_group);
     SELECT b.rules INTO standing FROM vulkan.bindings b

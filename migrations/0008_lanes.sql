@@ -35,28 +35,31 @@ DECLARE
     solos  boolean[];
     late   bigint[];
 BEGIN
+    -- Heads come with the lock: a join to the lanes would read them as of a snapshot before it.
     WITH due AS (
-        SELECT l.key_hash FROM vulkan.lanes l
+        SELECT l.key_hash, l.head, l.solo FROM vulkan.lanes l
         WHERE l.group_id = g.group_id AND l.status = 'ready' AND NOT l.solo AND l.run_at <= at
         ORDER BY l.run_at LIMIT least(max_lanes, max_messages) FOR UPDATE SKIP LOCKED
     ), suspect AS (
-        SELECT l.key_hash FROM vulkan.lanes l
+        SELECT l.key_hash, l.head, l.solo FROM vulkan.lanes l
         WHERE l.group_id = g.group_id AND l.status = 'ready' AND l.solo AND l.run_at <= at
         ORDER BY l.run_at LIMIT take_solo::integer FOR UPDATE SKIP LOCKED
     )
-    SELECT array_agg(l.key_hash), array_agg(l.head), array_agg(l.solo), array_agg(s."offset")
-    INTO keys, heads, solos, late
-    FROM (SELECT d.key_hash FROM due d UNION ALL SELECT s.key_hash FROM suspect s) p
+    SELECT array_agg(p.key_hash), array_agg(p.head), array_agg(p.solo) INTO keys, heads, solos
+    FROM (SELECT * FROM due UNION ALL SELECT * FROM suspect) p;
+    IF keys IS NULL THEN
+        RETURN;
+    END IF;
+    SELECT array_agg(s."offset" ORDER BY p.nth) INTO late
+    FROM unnest(keys) WITH ORDINALITY AS p(key_hash, nth)
     JOIN vulkan.lanes l ON l.group_id = g.group_id AND l.key_hash = p.key_hash
     LEFT JOIN LATERAL (
         SELECT x."offset" FROM vulkan.exceptions x
         WHERE l.redriven AND x.group_id = l.group_id AND x.lane = l.key_hash AND x.status = 'ready'
           AND x."offset" <= l.head AND x.run_at <= at
         ORDER BY x."offset" LIMIT 1) s ON true;
-    IF keys IS NOT NULL THEN
-        RETURN QUERY SELECT * FROM vulkan.lane_messages(g, claim_lanes.worker, keys, heads, solos, late,
-            greatest(1, max_messages / cardinality(keys)), at);
-    END IF;
+    RETURN QUERY SELECT * FROM vulkan.lane_messages(g, claim_lanes.worker, keys, heads, solos, late,
+        greatest(1, max_messages / cardinality(keys)), at);
 END $$;
 COMMENT ON FUNCTION vulkan.claim_lanes(vulkan.groups, text, integer, integer, boolean) IS 'Internal. The part of claim() that hands out runs of ready lanes. Locks the lanes it takes and skips locked ones; needs no latch.';
 

@@ -128,7 +128,9 @@ BEGIN
         WHERE u.lane IS NOT NULL
     ), held AS MATERIALIZED (
         SELECT i.*, l.head AS old_head, l.straggler, l.claimed_at, l.worker, coalesce(x.attempts, 0) + 1 AS attempts,
-               CASE WHEN i.outcome IN ('done', 'progress') THEN 'done'
+               coalesce(x.status = 'done', false) AS skipped,
+               -- Skipped meanwhile: done, whatever its handler has to say.
+               CASE WHEN i.outcome IN ('done', 'progress') OR x.status = 'done' THEN 'done'
                     WHEN i.outcome = 'dead' OR (i.outcome = 'retry' AND coalesce(x.attempts, 0) + 1 >= g.max_attempts) THEN 'dead'
                     ELSE 'ready' END AS status
         FROM item i
@@ -172,9 +174,9 @@ BEGIN
                 last_error = coalesce(EXCLUDED.last_error, x.last_error), updated_at = clock_timestamp()
             WHERE x.status = 'ready'
     )
-    SELECT i.o, coalesce(h.status, 'stale'), h.token
+    SELECT i.o, CASE WHEN h.skipped THEN 'stale' ELSE coalesce(h.status, 'stale') END, h.token
     FROM item i LEFT JOIN held h ON h.lane = i.lane
-    WHERE h.status IS DISTINCT FROM 'done';
+    WHERE h.status IS DISTINCT FROM 'done' OR (h.skipped AND i.outcome NOT IN ('done', 'progress'));
     -- Only those that nobody holds now: a lane with a foreign token is not ours to touch.
     SELECT array_agg(l.key_hash) INTO given_up
     FROM unnest(lanes, settle_lanes.tokens) AS u(lane, token)

@@ -46,7 +46,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION vulkan.extend(integer[], bigint[], bigint[], bigint[]) IS 'Extends the leases of messages still in work, by their group''s lease from now: arrays of group, offset, token, and lane (NULL unless keyed). Returns those whose lease is lost: their settlement will be stale, so their handlers may as well stop.';
 
-CREATE FUNCTION vulkan.reap_claim(claim vulkan.claims, g vulkan.groups, lost boolean) RETURNS integer
+CREATE FUNCTION vulkan.reap_messages(claim vulkan.claims, g vulkan.groups, lost boolean) RETURNS integer
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
     freed integer;
@@ -60,11 +60,46 @@ BEGIN
       AND (g.unfiltered OR vulkan.is_message(g.group_id, e."offset", e.kind, e.headers))
     ON CONFLICT DO NOTHING;
     GET DIAGNOSTICS freed = ROW_COUNT;
+    RETURN freed;
+END $$;
+COMMENT ON FUNCTION vulkan.reap_messages(vulkan.claims, vulkan.groups, boolean) IS 'Internal. Turns the messages of an open claim''s range into exceptions: lost with its lease, so the attempt counts, or only taken back by a replay. The caller holds the claim''s row.';
+
+CREATE FUNCTION vulkan.reap_claim(claim vulkan.claims, g vulkan.groups, lost boolean) RETURNS integer
+LANGUAGE plpgsql AS $$
+DECLARE
+    freed CONSTANT integer := vulkan.reap_messages(claim, g, lost);
+BEGIN
     UPDATE vulkan.claims c SET settled_at = clock_timestamp(), lease_until = NULL, token = nextval('vulkan.token_seq')
     WHERE c.group_id = claim.group_id AND c.hi = claim.hi;
     RETURN freed;
 END $$;
-COMMENT ON FUNCTION vulkan.reap_claim(vulkan.claims, vulkan.groups, boolean) IS 'Internal. Turns the messages of an open claim into exceptions: lost with its lease, so the attempt counts, or only taken back by a replay. The caller holds the claim''s row.';
+COMMENT ON FUNCTION vulkan.reap_claim(vulkan.claims, vulkan.groups, boolean) IS 'Internal. Turns the messages of an open claim into exceptions and closes it. The caller holds the claim''s row.';
+
+CREATE FUNCTION vulkan.reap_claim_singly(claim vulkan.claims, g vulkan.groups) RETURNS boolean
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+    one   vulkan.claims := claim;
+    whole boolean := true;
+BEGIN
+    FOR one.hi IN SELECT e."offset" FROM vulkan.events e
+                  WHERE e.stream_id = g.stream_id AND e."offset" > claim.lo AND e."offset" <= claim.hi
+                    AND e.partition_key IS NULL LOOP
+        one.lo := one.hi - 1;
+        BEGIN
+            PERFORM vulkan.reap_messages(one, g, lost => true);
+        EXCEPTION WHEN OTHERS THEN
+            whole := false;
+            RAISE WARNING 'message % of group "%" could not be reaped: %', one.hi, g.name, SQLERRM;
+        END;
+    END LOOP;
+    -- What fails stays in the claim and waits a minute; its worker is fenced, since the others are free.
+    UPDATE vulkan.claims c SET token = nextval('vulkan.token_seq'),
+        settled_at = CASE WHEN whole THEN clock_timestamp() END,
+        lease_until = CASE WHEN NOT whole THEN clock_timestamp() + interval '1 minute' END
+    WHERE c.group_id = claim.group_id AND c.hi = claim.hi;
+    RETURN whole;
+END $$;
+COMMENT ON FUNCTION vulkan.reap_claim_singly(vulkan.claims, vulkan.groups) IS 'Internal. reap_claim() message by message, for a claim with a bad one in it: frees the others. Returns whether all went.';
 
 CREATE FUNCTION vulkan.reap_exceptions(group_ids integer[], offsets bigint[]) RETURNS integer
 LANGUAGE plpgsql AS $$
@@ -82,7 +117,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION vulkan.reap_exceptions(integer[], bigint[]) IS 'Internal. Gives messages whose own lease ran out back to their group. The caller holds their rows.';
 
-CREATE FUNCTION vulkan.reap_lanes(g vulkan.groups, at_most integer) RETURNS integer
+CREATE FUNCTION vulkan.reap_lanes(g vulkan.groups, key_hashes bigint[]) RETURNS integer
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
     keys     bigint[];
@@ -95,10 +130,7 @@ BEGIN
     WITH expired AS (
         UPDATE vulkan.lanes l
         SET solo_until = greatest(l.solo_until, l.through), token = nextval('vulkan.token_seq')
-        FROM (SELECT y.key_hash FROM vulkan.lanes y
-              WHERE y.group_id = g.group_id AND y.status = 'processing' AND y.lease_until < clock_timestamp()
-              ORDER BY y.lease_until LIMIT at_most FOR UPDATE SKIP LOCKED) old
-        WHERE l.group_id = g.group_id AND l.key_hash = old.key_hash
+        WHERE l.group_id = g.group_id AND l.key_hash = ANY (key_hashes)
         RETURNING l.*
     )
     SELECT array_agg(l.key_hash), array_agg(l.token), array_agg(l.straggler),
@@ -125,7 +157,7 @@ BEGIN
     WHERE x.group_id = g.group_id AND x."offset" = u.o AND x.status = 'ready';
     RETURN cardinality(keys);
 END $$;
-COMMENT ON FUNCTION vulkan.reap_lanes(vulkan.groups, integer) IS 'Internal. Takes lanes whose lease ran out away from their worker. The caller holds the latch.';
+COMMENT ON FUNCTION vulkan.reap_lanes(vulkan.groups, bigint[]) IS 'Internal. Takes lanes whose lease ran out away from their worker. The caller holds the latch and their rows.';
 
 CREATE FUNCTION vulkan.reap(look_back interval DEFAULT NULL, at_most integer DEFAULT 1000)
 RETURNS TABLE (claims integer, exceptions integer, lanes integer)
@@ -135,7 +167,6 @@ DECLARE
     since   CONSTANT timestamptz := coalesce(clock_timestamp() - look_back, '-infinity');
     g       vulkan.groups;
     expired vulkan.claims;
-    freed   integer;
     ids     integer[];
     due     bigint[];
 BEGIN
@@ -149,10 +180,24 @@ BEGIN
                                   AND l.lease_until < clock_timestamp() AND l.lease_until > since)
              ORDER BY x.group_id LOOP
         PERFORM vulkan.latch(g.group_id);
+        SELECT array_agg(l.key_hash) INTO due
+        FROM (SELECT y.key_hash FROM vulkan.lanes y
+              WHERE y.group_id = g.group_id AND y.status = 'processing' AND y.lease_until < clock_timestamp()
+              ORDER BY y.lease_until LIMIT at_most FOR UPDATE SKIP LOCKED) l;
+        CONTINUE WHEN due IS NULL;
         BEGIN
-            lanes := lanes + vulkan.reap_lanes(g, at_most);
+            lanes := lanes + vulkan.reap_lanes(g, due);
         EXCEPTION WHEN OTHERS THEN
-            RAISE WARNING 'lanes of group "%" could not be reaped: %', g.name, SQLERRM;
+            -- One bad row must not wedge the others: one by one, and what fails waits a minute.
+            FOR i IN 1 .. cardinality(due) LOOP
+                BEGIN
+                    lanes := lanes + vulkan.reap_lanes(g, due[i:i]);
+                EXCEPTION WHEN OTHERS THEN
+                    RAISE WARNING 'lane % of group "%" could not be reaped: %', due[i], g.name, SQLERRM;
+                    UPDATE vulkan.lanes l SET lease_until = clock_timestamp() + interval '1 minute'
+                    WHERE l.group_id = g.group_id AND l.key_hash = due[i];
+                END;
+            END LOOP;
         END;
     END LOOP;
     SELECT array_agg(x.group_id), array_agg(x."offset") INTO ids, due
@@ -163,7 +208,6 @@ BEGIN
         BEGIN
             exceptions := vulkan.reap_exceptions(ids, due);
         EXCEPTION WHEN OTHERS THEN
-            -- One bad row must not wedge the others: one by one, and what fails waits a minute.
             FOR i IN 1 .. cardinality(ids) LOOP
                 BEGIN
                     exceptions := exceptions + vulkan.reap_exceptions(ids[i:i], due[i:i]);
@@ -180,12 +224,10 @@ BEGIN
                    ORDER BY c.lease_until LIMIT 50 FOR UPDATE SKIP LOCKED LOOP
         SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = expired.group_id;
         BEGIN
-            freed := vulkan.reap_claim(expired, g, lost => true);
+            PERFORM vulkan.reap_claim(expired, g, lost => true);
             claims := claims + 1;
         EXCEPTION WHEN OTHERS THEN
-            RAISE WARNING 'claim % of group "%" could not be reaped: %', expired.hi, g.name, SQLERRM;
-            UPDATE vulkan.claims c SET lease_until = clock_timestamp() + interval '1 minute'
-            WHERE c.group_id = expired.group_id AND c.hi = expired.hi;
+            claims := claims + vulkan.reap_claim_singly(expired, g)::integer;
         END;
     END LOOP;
     RETURN NEXT;

@@ -1,0 +1,12 @@
+//! What becomes of a message between claim and done.
+
+/// Leases: extended, lost, reaped; what comes back is handed out alone.
+mod leases;
+/// Pause, skip, redrive.
+mod operate;
+/// A group set to another position.
+mod replay;
+/// What a group binds.
+mod routing;
+/// Outcomes, attempts, delays, and the fence against late settlements.
+mod settle;

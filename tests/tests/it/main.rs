@@ -1,0 +1,7 @@
+//! Tests of Vulkan as a whole. Each test has a database of its own, and none waits by the clock.
+
+/// The SQL: what every client stands on, tried by SQL alone.
+mod engine;
+
+/// Databases, groups and publishers, and time that moves when told to.
+mod support;
