@@ -12,7 +12,7 @@ CREATE FUNCTION vulkan.settle(
     group_id integer, claim_his bigint[] DEFAULT '{}', claim_tokens bigint[] DEFAULT '{}',
     offsets bigint[] DEFAULT '{}', tokens bigint[] DEFAULT '{}', lanes bigint[] DEFAULT '{}',
     outcomes text[] DEFAULT '{}', delays interval[] DEFAULT '{}', errors text[] DEFAULT '{}'
-) RETURNS TABLE (event_offset bigint, verdict text, token bigint)
+) RETURNS TABLE (event_offset bigint, verdict text)
 LANGUAGE plpgsql ROWS 10 AS $$
 #variable_conflict use_column
 DECLARE
@@ -43,21 +43,21 @@ BEGIN
         RETURNING c.token
     )
     SELECT array_agg(c.token) INTO live FROM closed c;
-    RETURN QUERY SELECT NULL::bigint, 'stale', u.token FROM unnest(claim_tokens) AS u(token) WHERE u.token <> ALL (coalesce(live, '{}'));
+    RETURN QUERY SELECT NULL::bigint, 'stale' FROM unnest(claim_tokens) AS u(token) WHERE u.token <> ALL (coalesce(live, '{}'));
     IF cardinality(offsets) > 0 THEN
         RETURN QUERY SELECT * FROM vulkan.settle_exceptions(g, coalesce(live, '{}'), offsets, settle.tokens, lanes, outcomes, delays, errors);
     END IF;
 END $$;
 COMMENT ON FUNCTION vulkan.settle(integer, bigint[], bigint[], bigint[], bigint[], bigint[], text[], interval[], text[]) IS
 'Reports what became of claimed messages, in one call per group. Closing a claim (its hi and token) makes every message in it done that has no item of its own. Items, as arrays: offset, token, lane (NULL unless keyed), outcome, delay (NULL: the group''s backoff), error.
-Unkeyed outcomes: done; retry (dead at the last attempt); dead; snooze and release (no attempt spent); running (it stays mine under a lease and a new token of its own).
+Unkeyed outcomes: done; retry (dead at the last attempt); dead; snooze and release (no attempt spent); running (it stays mine under a lease of its own, with the same token).
 A lane takes one item: done or progress at an offset say that its run is done up to there, and that the lane is given back or kept; the other outcomes concern the message at the offset, and everything of the run before it is done.
-Returns a row for each item that did not simply end done: its verdict (ready, dead, running, stale) and, for running, the new token. stale: somebody else holds it by now, and nothing was changed.';
+Returns a row for each item that did not simply end done: its verdict: ready, dead, running or stale. stale: somebody else holds it by now, and nothing was changed.';
 
 CREATE FUNCTION vulkan.settle_exceptions(
     g vulkan.groups, live_claims bigint[], offsets bigint[], tokens bigint[], lanes bigint[],
     outcomes text[], delays interval[], errors text[]
-) RETURNS TABLE (event_offset bigint, verdict text, token bigint)
+) RETURNS TABLE (event_offset bigint, verdict text)
 LANGUAGE plpgsql ROWS 10 AS $$
 #variable_conflict use_column
 BEGIN
@@ -89,10 +89,12 @@ BEGIN
             last_error = coalesce(v.error, x.last_error), updated_at = clock_timestamp()
         FROM verdict v
         WHERE NOT v.claimed AND x.group_id = g.group_id AND x."offset" = v.o AND x.token = v.token AND x.status = 'processing'
-        RETURNING x."offset", x.status, x.token
+        RETURNING x."offset", x.status
     ), born AS (
         INSERT INTO vulkan.exceptions (group_id, "offset", status, attempts, token, run_at, claimed_at, lease_until, worker, last_error)
-        SELECT g.group_id, v.o, v.status, 1 - (v.outcome IN ('snooze', 'release'))::integer, nextval('vulkan.token_seq'),
+        SELECT g.group_id, v.o, v.status, 1 - (v.outcome IN ('snooze', 'release'))::integer,
+               -- What runs on keeps its token: its worker may settle or complete it at any moment.
+               CASE WHEN v.status = 'processing' THEN v.token ELSE nextval('vulkan.token_seq') END,
                CASE v.outcome WHEN 'retry' THEN clock_timestamp() + coalesce(v.delay, vulkan.backoff(g.backoff_initial, g.backoff_max, 1))
                               WHEN 'snooze' THEN clock_timestamp() + coalesce(v.delay, interval '0')
                               ELSE clock_timestamp() END,
@@ -102,20 +104,23 @@ BEGIN
             AND c.hi = (SELECT n.hi FROM vulkan.claims n WHERE n.group_id = g.group_id AND n.hi >= v.o ORDER BY n.hi LIMIT 1)
         WHERE v.claimed AND v.status <> 'done' AND c.token = v.token AND v.o > c.lo
         ON CONFLICT DO NOTHING
-        RETURNING "offset", status, exceptions.token
+        RETURNING "offset", status
     ), said AS (
-        SELECT k."offset" AS o, k.status, k.token FROM kept k UNION ALL SELECT b."offset", b.status, b.token FROM born b
+        SELECT k."offset" AS o, k.status FROM kept k UNION ALL SELECT b."offset", b.status FROM born b
     )
-    SELECT i.o, CASE s.status WHEN 'processing' THEN 'running' ELSE coalesce(s.status, 'stale') END, s.token
+    SELECT i.o, CASE s.status WHEN 'processing' THEN 'running' ELSE coalesce(s.status, 'stale') END
     FROM item i LEFT JOIN said s USING (o)
-    WHERE s.status IS DISTINCT FROM 'done' AND NOT (i.claimed AND i.outcome = 'done');
+    WHERE s.status IS DISTINCT FROM 'done' AND NOT (i.claimed AND i.outcome = 'done')
+      -- Completed in its handler's own transaction before.
+      AND NOT (i.outcome = 'done' AND EXISTS (SELECT FROM vulkan.exceptions x WHERE x.group_id = g.group_id
+               AND x."offset" = i.o AND x.token = i.token AND x.status = 'done'));
 END $$;
 COMMENT ON FUNCTION vulkan.settle_exceptions(vulkan.groups, bigint[], bigint[], bigint[], bigint[], text[], interval[], text[]) IS 'Internal. The unkeyed items of settle(). Every change is fenced by the token.';
 
 CREATE FUNCTION vulkan.settle_lanes(
     g vulkan.groups, offsets bigint[], tokens bigint[], lanes bigint[],
     outcomes text[], delays interval[], errors text[]
-) RETURNS TABLE (event_offset bigint, verdict text, token bigint)
+) RETURNS TABLE (event_offset bigint, verdict text)
 LANGUAGE plpgsql ROWS 10 AS $$
 #variable_conflict use_column
 DECLARE
@@ -174,7 +179,7 @@ BEGIN
                 last_error = coalesce(EXCLUDED.last_error, x.last_error), updated_at = clock_timestamp()
             WHERE x.status = 'ready'
     )
-    SELECT i.o, CASE WHEN h.skipped THEN 'stale' ELSE coalesce(h.status, 'stale') END, h.token
+    SELECT i.o, CASE WHEN h.skipped THEN 'stale' ELSE coalesce(h.status, 'stale') END
     FROM item i LEFT JOIN held h ON h.lane = i.lane
     WHERE h.status IS DISTINCT FROM 'done' OR (h.skipped AND i.outcome NOT IN ('done', 'progress'));
     -- Only those that nobody holds now: a lane with a foreign token is not ours to touch.

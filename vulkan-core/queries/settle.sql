@@ -1,1 +1,1 @@
-SELECT event_offset, verdict, token FROM vulkan.settle($1, $2, $3, $4, $5, $6, $7, $8, $9)
+SELECT event_offset, verdict FROM vulkan.settle($1, $2, $3, $4, $5, $6, $7, $8, $9)

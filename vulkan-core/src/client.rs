@@ -61,6 +61,19 @@ impl Client {
         &self.pool
     }
 
+    /// Begins a transaction.
+    ///
+    /// As `pool().begin()`, but cancel safe, which sqlx 0.9's is not: handlers, which can be dropped
+    /// at any await, should begin theirs with this.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`].
+    pub async fn begin(&self) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, Error> {
+        let pool = self.pool.clone();
+        Ok(to_the_end(async move { pool.begin().await }).await?)
+    }
+
     /// Makes a stream with its partitions, or finds the one of that name; returns its id.
     ///
     /// # Errors

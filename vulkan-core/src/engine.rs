@@ -13,11 +13,13 @@ use crate::detach::to_the_end;
 use crate::error::Error;
 
 mod claim;
+mod complete;
 mod lease;
 mod look;
 mod settle;
 
 pub use claim::Claimed;
+pub use complete::complete;
 pub use lease::{Held, Lost, Reaped};
 pub use look::Look;
 pub use settle::{Fate, Item, Outcome, Settlement, Verdict};

@@ -27,6 +27,9 @@ pub enum Error {
     /// Another reader has taken the cursor over (`VK006`).
     #[error("{0}")]
     Superseded(Refusal),
+    /// The lease of the message is lost (`VK007`): somebody else holds it, or has it done.
+    #[error("{0}")]
+    Stale(Refusal),
     /// A name of a stream, a group or a kind is not valid.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -146,6 +149,7 @@ impl From<sqlx::Error> for Error {
             "VK004" => Self::Unsafe(refusal()),
             "VK005" => Self::NoMessage(refusal()),
             "VK006" => Self::Superseded(refusal()),
+            "VK007" => Self::Stale(refusal()),
             _ => Self::Database(error),
         }
     }

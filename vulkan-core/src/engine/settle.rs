@@ -45,7 +45,7 @@ pub enum Outcome {
     Done,
     /// Of a lane only: its run is done up to here, and goes on.
     Progress,
-    /// Still in work: it keeps a lease and gets a token of its own.
+    /// Still in work: it gets a lease of its own, and keeps its token.
     Running,
     /// Failed: try again after the delay, or else the group's backoff. At the last attempt it is dead.
     Retry {
@@ -89,8 +89,6 @@ pub struct Verdict {
     pub offset: Option<i64>,
     /// What became of it.
     pub fate: Fate,
-    /// The new token of a message that runs on.
-    pub token: Option<i64>,
 }
 
 /// What became of an item.
@@ -111,7 +109,6 @@ pub enum Fate {
 struct Row {
     event_offset: Option<i64>,
     verdict: String,
-    token: Option<i64>,
 }
 
 impl Client {
@@ -168,7 +165,6 @@ impl From<Row> for Verdict {
                 "running" => Fate::Running,
                 _ => Fate::Stale,
             },
-            token: row.token,
         }
     }
 }

@@ -5,8 +5,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use sqlx::PgExecutor;
 use tokio_util::sync::CancellationToken;
 use vulkan_core::Event;
+use vulkan_core::engine::{self, Held};
 
 use super::decode::{self, DecodeError};
 use super::delivery_builder::DeliveryBuilder;
@@ -45,6 +47,8 @@ pub struct Delivery {
     pub(super) published_at: DateTime<Utc>,
     pub(super) payload: Box<RawValue>,
     pub(super) cancellation: CancellationToken,
+    /// What marks it done; a delivery made in a test has none.
+    pub(super) held: Option<Held>,
 }
 
 impl Delivery {
@@ -144,6 +148,49 @@ impl Delivery {
     /// If the payload is no `T`; the error names the path of the field that does not fit.
     pub fn decode<'a, T: Deserialize<'a>>(&'a self) -> Result<T, DecodeError> {
         decode::decode(&self.payload)
+    }
+
+    /// Marks the message done in a transaction of yours, on this database, which also holds what the
+    /// handler writes: both commit, or neither. So its effects happen once, however often it is handled.
+    ///
+    /// Call it last, shortly before the commit, then return `Ok(())`. Begin the transaction with
+    /// [`Client::begin`](vulkan_core::Client::begin), which is cancel safe. A delivery that was made in
+    /// a test has nothing to mark: it succeeds and does nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stale`](vulkan_core::Error::Stale) if the lease is lost: somebody else handles the
+    /// message, or has. Return the error; the transaction is rolled back when it is dropped.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe by itself, but dropped together with its transaction, as a handler is, it is rolled back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use vulkan_core::Client;
+    /// use vulkan_worker::{Delivery, Result};
+    ///
+    /// async fn add_up(amount: i64, cx: &Delivery, client: &Client) -> Result {
+    ///     let mut tx = client.begin().await?;
+    ///     sqlx::query("UPDATE totals SET amount = amount + $1")
+    ///         .bind(amount)
+    ///         .execute(&mut *tx)
+    ///         .await?;
+    ///     cx.complete_in(&mut *tx).await?;
+    ///     tx.commit().await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn complete_in<'e>(
+        &self,
+        executor: impl PgExecutor<'e>,
+    ) -> Result<(), vulkan_core::Error> {
+        match self.held {
+            Some(held) => engine::complete(executor, held).await,
+            None => Ok(()),
+        }
     }
 
     /// Waits until the worker wants this delivery to end,

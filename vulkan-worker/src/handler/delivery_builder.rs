@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
+use vulkan_core::engine::Held;
 
 use super::delivery::Delivery;
 use super::options::HandlerOptions;
@@ -55,6 +56,7 @@ impl DeliveryBuilder {
             published_at: Utc::now(),
             payload,
             cancellation: CancellationToken::new(),
+            held: None,
         })
     }
 
@@ -121,6 +123,12 @@ impl DeliveryBuilder {
     /// The token that tells the handler to stop.
     pub fn cancellation_token(mut self, token: CancellationToken) -> Self {
         self.0.cancellation = token;
+        self
+    }
+
+    /// What marks it done.
+    pub(crate) fn held(mut self, held: Held) -> Self {
+        self.0.held = Some(held);
         self
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
-use vulkan_core::engine::{Claimed, Outcome};
+use vulkan_core::engine::{Claimed, Held, Outcome};
 
 use super::assigned::Assigned;
 use super::group::Group;
@@ -87,7 +87,13 @@ fn delivery<S>(
         .max_attempts(handler.max_attempts.unwrap_or(group.max_attempts))
         .headers(headers)
         .published_at(message.published_at)
-        .cancellation_token(token);
+        .cancellation_token(token)
+        .held(Held {
+            group_id: group.id,
+            offset: message.offset,
+            token: message.token,
+            lane: message.lane,
+        });
     if let Some(key) = &message.partition_key {
         builder = builder.key(key.clone());
     }

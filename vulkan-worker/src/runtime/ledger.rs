@@ -72,10 +72,6 @@ struct HeldLane {
 struct Running {
     offset: i64,
     source: Source,
-    /// On its way from the claim to a row of its own: its new token is not known yet.
-    moving: bool,
-    /// It ended while it was on its way.
-    ended: Option<Outcome>,
     lost: bool,
     cancel: CancellationToken,
 }
@@ -180,8 +176,6 @@ impl Ledger {
             Running {
                 offset,
                 source,
-                moving: false,
-                ended: None,
                 lost: false,
                 cancel: lost.clone(),
             },
@@ -192,20 +186,15 @@ impl Ledger {
     /// Notes what became of a message that was started.
     pub(super) fn end(&self, run: u64, outcome: Outcome) {
         let mut book = self.book();
-        let Some(running) = book.running.get_mut(&run) else {
-            return;
-        };
-        if running.moving {
-            running.ended = Some(outcome);
-            return;
-        }
-        let Running {
+        let Some(Running {
             offset,
             source,
             lost,
             ..
-        } = *running;
-        book.running.remove(&run);
+        }) = book.running.remove(&run)
+        else {
+            return;
+        };
         book.messages -= 1;
         let due = !lost && book.say(offset, source, outcome);
         drop(book);

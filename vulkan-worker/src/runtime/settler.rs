@@ -38,7 +38,6 @@ impl<S> Settler<S> {
         }
         let until = Instant::now() + LAST;
         loop {
-            // Twice at the most: what was on its way to a row of its own is known after the first.
             let due = self.gather();
             if due.is_empty() {
                 return 0;

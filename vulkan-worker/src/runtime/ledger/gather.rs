@@ -8,8 +8,6 @@ use super::{Ledger, REPORT_EVERY, Source};
 #[derive(Debug, Default)]
 pub(crate) struct Due {
     pub(crate) settlement: Settlement,
-    /// Messages in work that get a row, and a token, of their own.
-    moving: Vec<u64>,
     /// Messages given back because they could not start in time.
     pub(crate) late: usize,
 }
@@ -50,10 +48,10 @@ impl Ledger {
             due.settlement.claims.push((claim.hi, token));
             due.settlement.items.append(&mut claim.items);
             if claim.outstanding > 0 {
-                for (&id, running) in &mut book.running {
-                    if running.source == Source::Claim(token) && !running.moving {
-                        running.moving = true;
-                        due.moving.push(id);
+                for running in book.running.values_mut() {
+                    if running.source == Source::Claim(token) {
+                        // From now on; one settlement follows the other.
+                        running.source = Source::Own(token);
                         due.settlement.items.push(Item {
                             offset: running.offset,
                             token,
@@ -84,45 +82,19 @@ impl Ledger {
 
     /// Notes what the database made of it. Returns how many settlements were stale.
     pub(crate) fn settled(&self, due: &Due, verdicts: &[Verdict]) -> usize {
-        let mut book = self.book();
-        let mut ended = false;
-        for id in &due.moving {
-            let Some(running) = book.running.get_mut(id) else {
-                continue;
-            };
-            running.moving = false;
-            let token = verdicts
+        let stale = || {
+            verdicts
                 .iter()
-                .find(|verdict| {
-                    verdict.offset == Some(running.offset) && verdict.fate == Fate::Running
-                })
-                .and_then(|verdict| verdict.token);
-            match token {
-                Some(token) => running.source = Source::Own(token),
-                None => {
-                    running.lost = true;
-                    running.cancel.cancel();
-                }
-            }
-            if let Some(outcome) = running.ended.take() {
-                let (offset, source, lost) = (running.offset, running.source, running.lost);
-                book.running.remove(id);
-                book.messages -= 1;
-                if !lost {
-                    book.say(offset, source, outcome);
-                }
-                ended = true;
-            }
+                .filter(|verdict| verdict.fate == Fate::Stale)
+        };
+        let runs_on = |offset| {
+            let mut items = due.settlement.items.iter();
+            items.find(|item| item.offset == offset && item.outcome == Outcome::Running)
+        };
+        for item in stale().filter_map(|verdict| runs_on(verdict.offset?)) {
+            self.lose_own(item.offset, item.token);
         }
-        drop(book);
-        if ended {
-            self.room.notify_one();
-            self.due.notify_one();
-        }
-        verdicts
-            .iter()
-            .filter(|verdict| verdict.fate == Fate::Stale)
-            .count()
+        stale().count()
     }
 
     /// Gives up on everything still in work: its messages go back unfinished. Returns how many.
@@ -132,10 +104,7 @@ impl Ledger {
         let running: Vec<_> = book.running.drain().map(|(_, running)| running).collect();
         let lanes: Vec<_> = book.lanes.drain().collect();
         let many = running.len() + lanes.len();
-        for running in running
-            .into_iter()
-            .filter(|running| !running.lost && !running.moving)
-        {
+        for running in running.into_iter().filter(|running| !running.lost) {
             running.cancel.cancel();
             book.say(running.offset, running.source, Outcome::Release);
         }

@@ -39,22 +39,28 @@ impl Ledger {
 
     /// Notes leases that are lost: their handlers are told, and what becomes of them is not reported.
     pub(crate) fn lose(&self, lost: &[Held]) {
-        let mut book = self.book();
         for held in lost {
-            let own = Source::Own(held.token);
-            for running in book.running.values_mut() {
-                if running.offset == held.offset && running.source == own {
-                    running.lost = true;
-                    running.cancel.cancel();
-                }
+            match held.lane {
+                Some(lane) => self.lose_lane(lane, held.token),
+                None => self.lose_own(held.offset, held.token),
             }
-            if let Some(lane) = held
-                .lane
-                .and_then(|lane| book.lanes.get_mut(&(lane, held.token)))
-            {
-                lane.lost = true;
-                lane.cancel.cancel();
+        }
+    }
+
+    /// Notes that the lease of a message with a row of its own is lost.
+    pub(super) fn lose_own(&self, offset: i64, token: i64) {
+        for running in self.book().running.values_mut() {
+            if running.offset == offset && running.source == Source::Own(token) {
+                running.lost = true;
+                running.cancel.cancel();
             }
+        }
+    }
+
+    fn lose_lane(&self, lane: i64, token: i64) {
+        if let Some(held) = self.book().lanes.get_mut(&(lane, token)) {
+            held.lost = true;
+            held.cancel.cancel();
         }
     }
 }
