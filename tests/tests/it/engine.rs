@@ -6,3 +6,5 @@ mod horizon;
 mod lifecycle;
 /// Appending to the log: transactions, dedup ids, names and kinds.
 mod publish;
+/// Random histories, held against a model after every step.
+mod random;
