@@ -1,5 +1,7 @@
 //! Random histories.
 
+/// Many connections at once, held against the invariants when they rest.
+mod concurrent;
 /// What is published, and what groups bind of it.
 mod event;
 /// One history: the steps, and what is compared after each.
