@@ -107,7 +107,7 @@ COMMENT ON COLUMN vulkan.lanes.through IS 'While processing: the run handed out 
 COMMENT ON COLUMN vulkan.lanes.straggler IS 'While processing: the redriven message below head that was handed out.';
 COMMENT ON COLUMN vulkan.lanes.redriven IS 'Messages below head were redriven and wait; they go first.';
 COMMENT ON COLUMN vulkan.lanes.solo_until IS 'Up to here messages are handed out alone: they were in flight when a lease was lost.';
-COMMENT ON COLUMN vulkan.lanes.solo IS 'Its next message is one of those.';
+COMMENT ON COLUMN vulkan.lanes.solo IS 'What it hands out next may be one of those, or a redriven message whose lease was lost.';
 
 CREATE TABLE vulkan.runs (
     group_id   integer NOT NULL REFERENCES vulkan.groups ON DELETE CASCADE,

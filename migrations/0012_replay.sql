@@ -24,10 +24,11 @@ BEGIN
         WHERE d.stream = replay.stream AND d.consumer_group = replay.consumer_group AND d.status = 'processing' AND d.event_offset > cursor_is;
         SELECT count(*) INTO forgotten FROM vulkan.exceptions x WHERE x.group_id = g.group_id AND x."offset" > cursor_is;
     END IF;
-    IF NOT dry_run THEN
+    -- Where it stands already, there is nothing to pass over: what waits in lanes goes on waiting.
+    IF NOT dry_run AND cursor_is <> cursor_was THEN
         IF cursor_is < cursor_was THEN
             PERFORM vulkan.rewind(g, cursor_is);
-        ELSIF cursor_is > cursor_was THEN
+        ELSE
             INSERT INTO vulkan.claims (group_id, lo, hi, token, messages, origin, settled_at)
             VALUES (g.group_id, cursor_was, cursor_is, 0, 0, 'seek', clock_timestamp());
         END IF;
