@@ -1,1 +1,2 @@
-
+mod texts;
+mod transient;
