@@ -11,8 +11,8 @@ CREATE INDEX dedup_expiry ON vulkan.dedup (expires_at);
 COMMENT ON TABLE vulkan.dedup IS 'The dedup ids published within vulkan.meta.dedup_window, and the offset each one got first.';
 
 -- The advisory lock (class, key) of a publisher's floor: 8 bits that mark it as ours, 16 bits of
--- stream, then the low 40 bits of the floor. 40 bits are 1,099 slots: no transaction lives that long,
--- while 32 bits would wrap after four.
+-- stream, then the low 40 bits of the floor. 40 bits are 1,099 slots: no transaction lives half
+-- as long, while 32 bits would wrap after four.
 CREATE FUNCTION vulkan.announce(stream_id integer) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE

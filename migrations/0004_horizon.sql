@@ -24,11 +24,13 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION vulkan.horizon(integer) IS 'The last stable offset of a stream (lso), and whether publishers are in flight (pending). Read events up to it in a later statement, never in the same one. READ COMMITTED and the primary only, else VK004.';
 
--- The 40 low bits stand for the value at or below the sequence's that ends in them.
+-- The 40 low bits stand for the value nearest to the sequence's that ends in them. Mostly that is one
+-- below it; but a publisher that came after the sequence was read has its floor above.
 CREATE FUNCTION vulkan.floors(stream_id integer, upper bigint)
 RETURNS TABLE (pid integer, floor bigint)
 LANGUAGE sql VOLATILE AS $$
-    SELECT l.pid, upper - ((upper - (((l.classid::bigint & 255) << 32) | l.objid::bigint)) & 1099511627775)
+    SELECT l.pid, upper + 549755813888
+        - ((upper - (((l.classid::bigint & 255) << 32) | l.objid::bigint) + 549755813888) & 1099511627775)
     FROM pg_locks l
     WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted
       AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())

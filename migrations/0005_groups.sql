@@ -54,7 +54,7 @@ CREATE TABLE vulkan.claims (
 CREATE INDEX claims_open ON vulkan.claims (lease_until) WHERE settled_at IS NULL;
 COMMENT ON TABLE vulkan.claims IS 'One row: one lease over a range (lo, hi] of the log, held by one worker. The highest hi is the group''s cursor. A settled claim stays: it is the record of the done messages in it.';
 COMMENT ON COLUMN vulkan.claims.token IS 'The fence: only who knows it may settle the claim.';
-COMMENT ON COLUMN vulkan.claims.origin IS 'claim: handed out. pass: nothing in the range matched the binding. seek: the group was created or set here; what lies in the range was never handed out.';
+COMMENT ON COLUMN vulkan.claims.origin IS 'claim: handed out. pass: nothing in the range was to be handed out, because it did not match or its keys have their lanes. seek: the group was created or set here; what lies in the range was never handed out.';
 
 CREATE TABLE vulkan.exceptions (
     group_id    integer NOT NULL REFERENCES vulkan.groups ON DELETE CASCADE,
@@ -107,7 +107,7 @@ COMMENT ON COLUMN vulkan.lanes.through IS 'While processing: the run handed out 
 COMMENT ON COLUMN vulkan.lanes.straggler IS 'While processing: the redriven message below head that was handed out.';
 COMMENT ON COLUMN vulkan.lanes.redriven IS 'Messages below head were redriven and wait; they go first.';
 COMMENT ON COLUMN vulkan.lanes.solo_until IS 'Up to here messages are handed out alone: they were in flight when a lease was lost.';
-COMMENT ON COLUMN vulkan.lanes.solo IS 'Its next message is one of those.';
+COMMENT ON COLUMN vulkan.lanes.solo IS 'What it hands out next may be one of those, or a redriven message whose lease was lost.';
 
 CREATE TABLE vulkan.runs (
     group_id   integer NOT NULL REFERENCES vulkan.groups ON DELETE CASCADE,

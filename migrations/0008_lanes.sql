@@ -132,9 +132,8 @@ BEGIN
               AND (g.unfiltered OR vulkan.is_message(g.group_id, e."offset", e.kind, e.headers))
             ORDER BY e."offset" LIMIT 1) n ON true
         LEFT JOIN LATERAL (
-            SELECT x.run_at AS due_at, x.solo FROM vulkan.exceptions x
-            WHERE l.redriven AND x.group_id = l.group_id AND x.lane = l.key_hash AND x.status = 'ready' AND x."offset" <= l.head
-            ORDER BY x.run_at LIMIT 1) s ON true
+            SELECT min(x.run_at) AS due_at, bool_or(x.solo) AS solo FROM vulkan.exceptions x
+            WHERE l.redriven AND x.group_id = l.group_id AND x.lane = l.key_hash AND x.status = 'ready' AND x."offset" <= l.head) s ON true
         WHERE l.group_id = g.group_id AND l.key_hash = ANY (keys)
     ), drained AS (
         DELETE FROM vulkan.lanes l USING next n
@@ -143,7 +142,7 @@ BEGIN
     UPDATE vulkan.lanes l
     SET status = 'ready', straggler = NULL, through = l.head, worker = NULL, lease_until = NULL,
         redriven = n.late_due_at IS NOT NULL,
-        solo = coalesce(n.late_solo, l.head < l.solo_until),
+        solo = coalesce(n.late_solo, false) OR l.head < l.solo_until,
         run_at = coalesce(least(n.late_due_at, CASE WHEN n."offset" IS NOT NULL THEN coalesce(n.due_at, at) END), at)
     FROM next n
     WHERE l.group_id = g.group_id AND l.key_hash = n.key_hash AND (n."offset" IS NOT NULL OR n.late_due_at IS NOT NULL);

@@ -140,6 +140,8 @@ BEGIN
                     ELSE 'ready' END AS status
         FROM item i
         JOIN vulkan.lanes l ON l.group_id = g.group_id AND l.key_hash = i.lane AND l.token = i.token AND l.status = 'processing'
+            -- What was reported done cannot fail any more.
+            AND (l.straggler IS NOT NULL OR i.o > l.head OR i.outcome IN ('done', 'progress'))
         LEFT JOIN vulkan.exceptions x ON x.group_id = g.group_id AND x."offset" = i.o
     ), moved AS (
         UPDATE vulkan.lanes l

@@ -152,9 +152,14 @@ BEGIN
     -- The first message not known done may have been in work: its attempt counts. Those behind it
     -- are only handed out alone from now on (solo_until).
     PERFORM vulkan.settle_lanes(g, firsts, tokens, keys, outcomes, array_fill('0'::interval, ARRAY[cardinality(keys)]), errors);
-    UPDATE vulkan.exceptions x SET solo = true
-    FROM unnest(keys, late) AS u(key, o)
-    WHERE x.group_id = g.group_id AND x."offset" = u.o AND x.status = 'ready';
+    WITH suspect AS (
+        UPDATE vulkan.exceptions x SET solo = true
+        FROM unnest(late) AS u(o)
+        WHERE x.group_id = g.group_id AND x."offset" = u.o AND x.status = 'ready'
+        RETURNING x.lane
+    )
+    UPDATE vulkan.lanes l SET solo = true FROM suspect s
+    WHERE l.group_id = g.group_id AND l.key_hash = s.lane AND l.status = 'ready';
     RETURN cardinality(keys);
 END $$;
 COMMENT ON FUNCTION vulkan.reap_lanes(vulkan.groups, bigint[]) IS 'Internal. Takes lanes whose lease ran out away from their worker. The caller holds the latch and their rows.';

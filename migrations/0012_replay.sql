@@ -13,6 +13,10 @@ BEGIN
     PERFORM vulkan.latch(g.group_id);
     cursor_is := vulkan.resolve_position(stream, replay.to_offset, replay.to_time, replay.to_position, replay.to_group);
     cursor_was := vulkan.cursor_of(g.group_id);
+    IF replay.to_position = 'latest' THEN
+        -- The last stable offset can fall back a little (see check()); the latest is not behind us.
+        cursor_is := greatest(cursor_is, cursor_was);
+    END IF;
     again := vulkan.count_messages(g, cursor_is, cursor_was);
     passed_over := vulkan.count_messages(g, cursor_was, cursor_is);
     fenced := 0;
@@ -24,10 +28,11 @@ BEGIN
         WHERE d.stream = replay.stream AND d.consumer_group = replay.consumer_group AND d.status = 'processing' AND d.event_offset > cursor_is;
         SELECT count(*) INTO forgotten FROM vulkan.exceptions x WHERE x.group_id = g.group_id AND x."offset" > cursor_is;
     END IF;
-    IF NOT dry_run THEN
+    -- Where it stands already, there is nothing to pass over: what waits in lanes goes on waiting.
+    IF NOT dry_run AND cursor_is <> cursor_was THEN
         IF cursor_is < cursor_was THEN
             PERFORM vulkan.rewind(g, cursor_is);
-        ELSIF cursor_is > cursor_was THEN
+        ELSE
             INSERT INTO vulkan.claims (group_id, lo, hi, token, messages, origin, settled_at)
             VALUES (g.group_id, cursor_was, cursor_is, 0, 0, 'seek', clock_timestamp());
         END IF;
@@ -39,7 +44,7 @@ BEGIN
     RETURN NEXT;
 END $$;
 COMMENT ON FUNCTION vulkan.replay(text, text, bigint, timestamptz, text, text, boolean) IS
-'Sets a group to another position, given as for resolve_position(). Backwards, everything above it is handed out again, under the rules bound now: what is in flight there is fenced (its settlement will be stale), retries and dead letters there are forgotten. Forwards, what waits in between is passed over, what waits behind busy keys too; retries and dead letters stay. Keyed work in flight is fenced either way.
+'Sets a group to another position, given as for resolve_position(). Backwards, everything above it is handed out again, under the rules bound now: what is in flight there is fenced (its settlement will be stale), retries and dead letters there are forgotten. Forwards, what waits in between is passed over, what waits behind busy keys too; retries and dead letters stay. Keyed work in flight is fenced either way. What was passed over counts as done. A group that stands at the position already is left as it is, its lanes too.
 Returns the cursor before and after, and how many messages come again, are passed over, are fenced while in flight, and how many retries and dead letters are forgotten.';
 
 CREATE FUNCTION vulkan.rewind(g vulkan.groups, x bigint) RETURNS void

@@ -64,7 +64,7 @@ FROM (
         SELECT r.* FROM vulkan.runs r
         WHERE r.group_id = c.group_id AND r.key_hash = hashtextextended(e.partition_key, 0) AND r.hi >= e."offset"
         ORDER BY r.hi LIMIT 1) r ON r.lo < e."offset"
-    WHERE c.origin = 'claim' AND g.mode = 'lifecycle' AND (c.settled_at IS NOT NULL OR e.partition_key IS NOT NULL)
+    WHERE c.origin <> 'seek' AND g.mode = 'lifecycle' AND (c.settled_at IS NOT NULL OR e.partition_key IS NOT NULL)
       AND (g.unfiltered OR vulkan.is_message(g.group_id, e."offset", e.kind, e.headers))
       AND NOT EXISTS (SELECT FROM vulkan.exceptions x WHERE x.group_id = c.group_id AND x."offset" = e."offset")
       AND NOT EXISTS (SELECT FROM vulkan.lanes l WHERE l.group_id = c.group_id
@@ -85,13 +85,14 @@ COMMENT ON VIEW vulkan.deliveries IS 'The lifecycle: one row per (consumer group
 CREATE FUNCTION vulkan.status_in(g vulkan.groups, event_offset bigint, kind text, headers jsonb, partition_key text) RETURNS text
 LANGUAGE sql STABLE AS $$
     SELECT CASE
-        WHEN g.mode <> 'lifecycle' OR NOT vulkan.is_message(g.group_id, event_offset, kind, headers) THEN NULL
+        WHEN g.mode <> 'lifecycle' THEN NULL
         WHEN x.status IN ('done', 'dead', 'processing') THEN x.status
+        WHEN NOT vulkan.is_message(g.group_id, event_offset, kind, headers) THEN NULL
         WHEN event_offset > vulkan.cursor_of(g.group_id) THEN 'ready'
         WHEN l.status = 'processing' AND event_offset = coalesce(l.straggler, event_offset)
              AND (l.straggler IS NOT NULL OR event_offset > l.head AND event_offset <= l.through) THEN 'processing'
         WHEN x.status = 'ready' OR event_offset > l.head THEN 'ready'
-        WHEN c.origin <> 'claim' THEN NULL
+        WHEN c.origin = 'seek' THEN NULL
         WHEN c.settled_at IS NULL AND partition_key IS NULL THEN 'processing'
         ELSE 'done' END
     FROM (VALUES (1)) one
@@ -111,16 +112,19 @@ LANGUAGE sql STABLE AS $$
                 ELSE coalesce(x.attempts + (i.status = 'processing' AND x.status = 'ready')::integer, 1) END,
            g.max_attempts, x.last_error,
            CASE WHEN i.status = 'ready' THEN greatest(x.run_at, e.deliver_at, e.created_at) END,
-           CASE WHEN i.status <> 'ready' THEN coalesce(x.worker, CASE WHEN i.status = 'processing' THEN l.worker END, r.worker, c.worker) END,
-           coalesce(x.claimed_at, CASE WHEN i.status = 'processing' THEN l.claimed_at END, r.claimed_at, c.claimed_at),
-           CASE WHEN i.status = 'processing' THEN coalesce(x.lease_until, l.lease_until, c.lease_until) END,
+           CASE WHEN i.status = x.status OR i.status = 'ready' THEN CASE WHEN i.status <> 'ready' THEN x.worker END
+                WHEN i.status = 'processing' THEN coalesce(l.worker, c.worker) ELSE coalesce(r.worker, c.worker) END,
+           CASE WHEN i.status = x.status OR i.status = 'ready' THEN x.claimed_at
+                WHEN i.status = 'processing' THEN coalesce(l.claimed_at, c.claimed_at) ELSE coalesce(r.claimed_at, c.claimed_at) END,
+           CASE WHEN i.status <> 'processing' THEN NULL WHEN i.status = x.status THEN x.lease_until
+                ELSE coalesce(l.lease_until, c.lease_until) END,
            coalesce(x.updated_at, r.settled_at, c.settled_at, e.created_at)
     FROM vulkan.events e
     JOIN vulkan.groups g ON g.stream_id = e.stream_id
     JOIN vulkan.streams s ON s.stream_id = e.stream_id
     CROSS JOIN LATERAL vulkan.status_in(g, e."offset", e.kind, e.headers, e.partition_key) i(status)
     LEFT JOIN vulkan.exceptions x ON x.group_id = g.group_id AND x."offset" = e."offset"
-    LEFT JOIN vulkan.lanes l ON l.group_id = g.group_id AND l.key_hash = hashtextextended(e.partition_key, 0) AND l.head < e."offset"
+    LEFT JOIN vulkan.lanes l ON l.group_id = g.group_id AND l.key_hash = hashtextextended(e.partition_key, 0)
     LEFT JOIN LATERAL (SELECT y.* FROM vulkan.runs y WHERE y.group_id = g.group_id
                        AND y.key_hash = hashtextextended(e.partition_key, 0) AND y.hi >= e."offset" ORDER BY y.hi LIMIT 1) r ON r.lo < e."offset"
     LEFT JOIN LATERAL (SELECT y.* FROM vulkan.claims y WHERE y.group_id = g.group_id

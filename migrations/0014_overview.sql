@@ -59,8 +59,12 @@ CROSS JOIN LATERAL (SELECT count(*) AS messages, min(e.created_at) AS oldest
     FROM vulkan.deliveries d JOIN vulkan.events e ON e.stream_id = g.stream_id AND e."offset" = d.event_offset
     WHERE d.stream = s.name AND d.consumer_group = g.name AND d.status = 'processing') flight
 CROSS JOIN LATERAL (SELECT count(*) AS messages, min(e.created_at) AS oldest
-    FROM vulkan.exceptions x JOIN vulkan.events e ON e.stream_id = g.stream_id AND e."offset" = x."offset"
-    WHERE x.group_id = g.group_id AND x.status = 'ready' AND x.lane IS NULL) waiting
+    FROM vulkan.exceptions x
+    JOIN vulkan.events e ON e.stream_id = g.stream_id AND e."offset" = x."offset"
+    LEFT JOIN vulkan.lanes l ON l.group_id = x.group_id AND l.key_hash = x.lane
+    -- Keyed ones above their lane's head are counted with the lane.
+    WHERE x.group_id = g.group_id AND x.status = 'ready'
+      AND (x.lane IS NULL OR (x."offset" <= l.head AND x."offset" IS DISTINCT FROM l.straggler))) waiting
 CROSS JOIN LATERAL (SELECT count(*) AS messages, min(p.created_at) AS oldest
     FROM (SELECT y.created_at FROM vulkan.lane_pending y WHERE y.group_id = g.group_id AND NOT y.in_run LIMIT 1000000) p) keyed
 CROSS JOIN LATERAL (SELECT count(*) AS messages FROM vulkan.exceptions x WHERE x.group_id = g.group_id AND x.status = 'dead') dead

@@ -1,8 +1,14 @@
 //! The SQL engine.
 
+/// The schema itself: comments, the promised queries, housekeeping.
+mod catalog;
 /// The last stable offset: what readers may see, and when.
 mod horizon;
+/// Order by partition key.
+mod lanes;
 /// Claim, settle, reap, and what operators do.
 mod lifecycle;
 /// Appending to the log: transactions, dedup ids, names and kinds.
 mod publish;
+/// Random histories, held against a model after every step.
+mod random;

@@ -241,6 +241,24 @@ async fn floors_are_unwrapped_across_every_power_of_two() {
     }
 }
 
+/// Between the reading of the sequence and that of the floors a publisher may come whose floor
+/// is above what was read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_floor_above_the_sequence_as_read_is_no_floor_far_below() {
+    let db = TestDb::new().await;
+    let read_before = Publish::new("n").send(&db.pool).await;
+    let floor = Publish::new("n").send(&db.pool).await;
+    let mut open = db.pool.begin().await.unwrap();
+    Publish::new("n").send(&mut *open).await;
+    let found: Vec<i64> =
+        sqlx::query_scalar("SELECT floor FROM vulkan.floors(vulkan.stream_id('orders'), $1)")
+            .bind(read_before)
+            .fetch_all(&db.pool)
+            .await
+            .unwrap();
+    assert_eq!(found, [floor]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_snapshot_is_refused() {
     let db = TestDb::new().await;
@@ -263,6 +281,7 @@ async fn an_old_snapshot_is_refused() {
             let error = error.into_database_error().unwrap();
             assert_eq!(error.code().as_deref(), Some("VK004"), "{sql}: {error}");
             assert!(error.message().contains(isolation), "{error}");
+            open.rollback().await.unwrap();
         }
     }
 }

@@ -15,7 +15,7 @@ async fn an_event_is_appended_and_read_back() {
     let second = sent.send(&db.pool).await;
     assert!(first >= 1 && second > first, "{first} {second}");
 
-    let read: Vec<(i64, String, Option<String>, String, Option<String>)> = sqlx::query_as(
+    let read: Vec<(i64, String, String, String, String)> = sqlx::query_as(
         "SELECT \"offset\", kind, partition_key, payload::text, headers ->> 'traceparent'
          FROM vulkan.read_events(vulkan.stream_id('orders'), 0)",
     )
@@ -26,9 +26,9 @@ async fn an_event_is_appended_and_read_back() {
         (
             offset,
             "order.created".to_owned(),
-            Some("a".to_owned()),
+            "a".to_owned(),
             r#"{"id": 7}"#.to_owned(),
-            Some("00-1".to_owned()),
+            "00-1".to_owned(),
         )
     };
     assert_eq!(read, [expected(first), expected(second)]);
