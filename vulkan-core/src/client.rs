@@ -25,8 +25,13 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// If the URL cannot be read.
+    /// [`Error::Database`] if the URL cannot be read.
     pub async fn connect(url: &str) -> Result<Self, Error> {
+        // sqlx takes any scheme, and what is none of ours for a server on this machine.
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            let cause = "it begins with neither postgres:// nor postgresql://";
+            return Err(Error::Database(sqlx::Error::Configuration(cause.into())));
+        }
         let options: PgConnectOptions = url.parse().map_err(Error::Database)?;
         Ok(Self::connect_with(options.application_name("vulkan")))
     }

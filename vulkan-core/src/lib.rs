@@ -20,7 +20,7 @@
 //!     .await?;
 //!
 //! // In a transaction of your own: it commits or vanishes with your write.
-//! let mut tx = client.pool().begin().await?;
+//! let mut tx = client.begin().await?;
 //! client.publish_in(&mut *tx, Message::new("orders", "order.paid", &42)?).await?;
 //! tx.rollback().await?;
 //! # assert_eq!(offset, 1);

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::sync::{Notify, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::client::Client;
@@ -25,6 +25,7 @@ const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::f
 /// A bell is a hint and can be missed: look for work yourself now and then, too. Through a
 /// transaction pooler it does not work, and everything else does.
 #[derive(Debug)]
+#[must_use = "a bell that is dropped no longer listens"]
 pub struct Bell {
     armed: watch::Sender<bool>,
     listening: watch::Receiver<Listening>,
@@ -55,6 +56,7 @@ impl Bell {
             armed: armed_rx,
             listening: listening_tx,
             rung: Arc::clone(&rung),
+            holds: false,
         };
         Self {
             armed,
@@ -91,6 +93,20 @@ impl Bell {
         self.listening.clone()
     }
 
+    /// Waits until the bell rings, or is armed, which is worth a look as well; not longer than `at_most`.
+    pub(crate) async fn asleep(
+        &self,
+        listening: &mut watch::Receiver<Listening>,
+        at_most: Duration,
+    ) {
+        self.arm();
+        tokio::select! {
+            () = self.rung() => {}
+            Ok(()) = listening.changed() => {}
+            () = tokio::time::sleep(at_most) => {}
+        }
+    }
+
     /// Waits for the bell. A ring while nobody waits is kept for the next one who does.
     ///
     /// # Cancel safety
@@ -108,6 +124,8 @@ struct Ear {
     armed: watch::Receiver<bool>,
     listening: watch::Sender<Listening>,
     rung: Arc<Notify>,
+    /// This connection holds a bell.
+    holds: bool,
 }
 
 impl Ear {
@@ -117,6 +135,7 @@ impl Ear {
             match timeout(ANSWER, self.connect()).await {
                 Ok(Ok(listener)) => {
                     delay = RECONNECT.0;
+                    self.holds = false;
                     self.listening.send_replace(Listening::Unarmed);
                     // What was published while nobody listened was not heard.
                     self.rung.notify_one();
@@ -146,10 +165,13 @@ impl Ear {
     /// Hears until the connection is lost, and says what of.
     async fn hear(&mut self, mut listener: PgListener) -> Option<String> {
         self.armed.mark_changed();
+        // Kept across arming, which can come more often than the heartbeat and mostly asks the server nothing.
+        let mut alive = Instant::now();
         loop {
             tokio::select! {
-                heard = timeout(HEARTBEAT, listener.try_recv()) => match heard {
+                heard = timeout_at(alive + HEARTBEAT, listener.try_recv()) => match heard {
                     Ok(Ok(Some(notification))) => {
+                        alive = Instant::now();
                         if notification.payload().parse().is_ok_and(|stream| self.streams.contains(&stream)) {
                             self.rung.notify_one();
                         }
@@ -157,7 +179,7 @@ impl Ear {
                     Ok(Ok(None)) => return None,
                     Ok(Err(error)) => return Some(error.to_string()),
                     Err(_) => match timeout(ANSWER, sqlx::query("SELECT 1").execute(&mut listener)).await {
-                        Ok(Ok(_)) => {}
+                        Ok(Ok(_)) => alive = Instant::now(),
                         Ok(Err(error)) => return Some(error.to_string()),
                         Err(_) => return Some("no sign of life".into()),
                     },
@@ -176,15 +198,16 @@ impl Ear {
 
     async fn set_arms(&mut self, listener: &mut PgListener) -> Result<(), String> {
         let wanted = *self.armed.borrow_and_update();
-        let armed = *self.listening.borrow() == Listening::Armed;
-        let now = match (wanted, armed) {
-            (true, false) => {
+        let was = *self.listening.borrow();
+        let now = match (wanted, was) {
+            (true, Listening::Unarmed) => {
                 let held: Vec<bool> = answer(
                     sqlx::query_scalar(include_str!("../queries/arm_bell.sql"))
                         .bind(&self.streams)
                         .fetch_all(listener),
                 )
                 .await?;
+                self.holds |= held.contains(&true);
                 // A bell that another process holds is rung for us, too, as long as it sleeps.
                 if held.iter().all(|held| *held) {
                     Listening::Armed
@@ -192,14 +215,18 @@ impl Ear {
                     Listening::Unarmed
                 }
             }
-            (false, true) => {
+            // Held it may be without being armed: some bells ours, the others another process's.
+            (false, _) if self.holds => {
                 answer(sqlx::query(include_str!("../queries/disarm_bell.sql")).execute(listener))
                     .await?;
+                self.holds = false;
                 Listening::Unarmed
             }
             _ => return Ok(()),
         };
-        self.listening.send_replace(now);
+        if now != was {
+            self.listening.send_replace(now);
+        }
         Ok(())
     }
 }

@@ -1,5 +1,8 @@
 //! Tests of Vulkan as a whole. Each test has a database of its own, and none waits by the clock.
 
+/// The Rust client, as a program uses it.
+mod client;
+
 /// The SQL: what every client stands on, tried by SQL alone.
 mod engine;
 
