@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::sync::{Notify, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::client::Client;
@@ -146,10 +146,14 @@ impl Ear {
     /// Hears until the connection is lost, and says what of.
     async fn hear(&mut self, mut listener: PgListener) -> Option<String> {
         self.armed.mark_changed();
+        // By this moment it has to give a sign of life. Kept across the turns of the loop: who arms
+        // the bell again and again must not put it off.
+        let mut due = Instant::now() + HEARTBEAT;
         loop {
             tokio::select! {
-                heard = timeout(HEARTBEAT, listener.try_recv()) => match heard {
+                heard = timeout_at(due, listener.try_recv()) => match heard {
                     Ok(Ok(Some(notification))) => {
+                        due = Instant::now() + HEARTBEAT;
                         if notification.payload().parse().is_ok_and(|stream| self.streams.contains(&stream)) {
                             self.rung.notify_one();
                         }
@@ -157,7 +161,7 @@ impl Ear {
                     Ok(Ok(None)) => return None,
                     Ok(Err(error)) => return Some(error.to_string()),
                     Err(_) => match timeout(ANSWER, sqlx::query("SELECT 1").execute(&mut listener)).await {
-                        Ok(Ok(_)) => {}
+                        Ok(Ok(_)) => due = Instant::now() + HEARTBEAT,
                         Ok(Err(error)) => return Some(error.to_string()),
                         Err(_) => return Some("no sign of life".into()),
                     },
