@@ -1,4 +1,5 @@
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::postgres::{PgListener, PgPoolOptions};
@@ -29,8 +30,29 @@ const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::f
 pub struct Bell {
     armed: watch::Sender<bool>,
     listening: watch::Receiver<Listening>,
-    rung: Arc<Notify>,
+    rung: Arc<Rung>,
     _task: Option<AbortOnDropHandle<()>>,
+}
+
+/// The streams that rang and that nobody has asked for yet.
+#[derive(Debug, Default)]
+struct Rung {
+    streams: Mutex<BTreeSet<i32>>,
+    notify: Notify,
+}
+
+impl Rung {
+    fn ring(&self, streams: impl IntoIterator<Item = i32>) {
+        self.streams
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(streams);
+        self.notify.notify_one();
+    }
+
+    fn take(&self) -> BTreeSet<i32> {
+        std::mem::take(&mut self.streams.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// What a [`Bell`] can hear at the moment.
@@ -38,9 +60,9 @@ pub struct Bell {
 pub enum Listening {
     /// Nothing: there is no connection.
     Deaf,
-    /// What publishers ring for others.
+    /// Nothing for sure: it was not armed, or is about to be.
     Unarmed,
-    /// Every publish to its streams.
+    /// Every publish to its streams. Where another sleeping process holds a bell, as long as that sleeps.
     Armed,
 }
 
@@ -49,7 +71,7 @@ impl Bell {
     pub fn new(client: &Client, streams: Vec<i32>) -> Self {
         let (armed, armed_rx) = watch::channel(false);
         let (listening_tx, listening) = watch::channel(Listening::Deaf);
-        let rung = Arc::new(Notify::new());
+        let rung = Arc::<Rung>::default();
         let ear = Ear {
             client: client.clone(),
             streams,
@@ -57,6 +79,7 @@ impl Bell {
             listening: listening_tx,
             rung: Arc::clone(&rung),
             holds: false,
+            holds_all: false,
         };
         Self {
             armed,
@@ -101,19 +124,26 @@ impl Bell {
     ) {
         self.arm();
         tokio::select! {
-            () = self.rung() => {}
+            _ = self.rung() => {}
             Ok(()) = listening.changed() => {}
             () = tokio::time::sleep(at_most) => {}
         }
     }
 
-    /// Waits for the bell. A ring while nobody waits is kept for the next one who does.
+    /// Waits for the bell, and says which streams rang. A ring while nobody waits is kept for the next
+    /// one who does; after a lost connection all streams count as rung.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
-    pub async fn rung(&self) {
-        self.rung.notified().await;
+    pub async fn rung(&self) -> BTreeSet<i32> {
+        loop {
+            self.rung.notify.notified().await;
+            let streams = self.rung.take();
+            if !streams.is_empty() {
+                return streams;
+            }
+        }
     }
 }
 
@@ -123,9 +153,11 @@ struct Ear {
     streams: Vec<i32>,
     armed: watch::Receiver<bool>,
     listening: watch::Sender<Listening>,
-    rung: Arc<Notify>,
+    rung: Arc<Rung>,
     /// This connection holds a bell.
     holds: bool,
+    /// It holds the bells of all its streams: none is left to another process.
+    holds_all: bool,
 }
 
 impl Ear {
@@ -136,9 +168,10 @@ impl Ear {
                 Ok(Ok(listener)) => {
                     delay = RECONNECT.0;
                     self.holds = false;
+                    self.holds_all = false;
                     self.listening.send_replace(Listening::Unarmed);
                     // What was published while nobody listened was not heard.
-                    self.rung.notify_one();
+                    self.rung.ring(self.streams.iter().copied());
                     let error = self.hear(listener).await;
                     tracing::warn!(error = error.as_deref(), "the listener lost its connection");
                 }
@@ -172,9 +205,8 @@ impl Ear {
                 heard = timeout_at(alive + HEARTBEAT, listener.try_recv()) => match heard {
                     Ok(Ok(Some(notification))) => {
                         alive = Instant::now();
-                        if notification.payload().parse().is_ok_and(|stream| self.streams.contains(&stream)) {
-                            self.rung.notify_one();
-                        }
+                        let stream = notification.payload().parse().ok();
+                        self.rung.ring(stream.filter(|stream| self.streams.contains(stream)));
                     }
                     Ok(Ok(None)) => return None,
                     Ok(Err(error)) => return Some(error.to_string()),
@@ -200,7 +232,8 @@ impl Ear {
         let wanted = *self.armed.borrow_and_update();
         let was = *self.listening.borrow();
         let now = match (wanted, was) {
-            (true, Listening::Unarmed) => {
+            // Again while another process has one of them: it may have hung up by now.
+            (true, _) if !self.holds_all => {
                 let held: Vec<bool> = answer(
                     sqlx::query_scalar(include_str!("../queries/arm_bell.sql"))
                         .bind(&self.streams)
@@ -208,18 +241,18 @@ impl Ear {
                 )
                 .await?;
                 self.holds |= held.contains(&true);
-                // A bell that another process holds is rung for us, too, as long as it sleeps.
-                if held.iter().all(|held| *held) {
-                    Listening::Armed
-                } else {
-                    Listening::Unarmed
-                }
+                self.holds_all = held.iter().all(|held| *held);
+                Listening::Armed
             }
-            // Held it may be without being armed: some bells ours, the others another process's.
-            (false, _) if self.holds => {
-                answer(sqlx::query(include_str!("../queries/disarm_bell.sql")).execute(listener))
+            (false, Listening::Armed) => {
+                if self.holds {
+                    answer(
+                        sqlx::query(include_str!("../queries/disarm_bell.sql")).execute(listener),
+                    )
                     .await?;
+                }
                 self.holds = false;
+                self.holds_all = false;
                 Listening::Unarmed
             }
             _ => return Ok(()),

@@ -53,8 +53,7 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                 Ok(batch) if batch.is_empty() => {
                     patience.reset();
                     drop(solo);
-                    self.unless_stopped(self.lookout.idle(&self.group.wake, self.group.id))
-                        .await;
+                    self.unless_stopped(self.lookout.idle(&self.group)).await;
                 }
                 Ok(batch) => {
                     patience.reset();
