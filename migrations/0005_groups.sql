@@ -38,6 +38,8 @@ COMMENT ON COLUMN vulkan.bindings.rules IS 'The rules as given: [{"kind": patter
 COMMENT ON COLUMN vulkan.bindings.kind_regex IS 'The rules without headers, compiled to one expression.';
 COMMENT ON COLUMN vulkan.bindings.header_rules IS 'The rules with headers: [{"regex": …, "headers": …}].';
 
+-- Who looks a row up by its key asks lease_until whether it is held, never status: a partial index on
+-- status would offer itself for that, and on a table that seems empty it would be scanned from end to end.
 CREATE TABLE vulkan.claims (
     group_id    integer NOT NULL REFERENCES vulkan.groups ON DELETE CASCADE,
     hi          bigint NOT NULL,
@@ -49,8 +51,9 @@ CREATE TABLE vulkan.claims (
     messages    integer NOT NULL,
     origin      text NOT NULL CHECK (origin IN ('claim', 'pass', 'seek')),
     worker      text,
-    PRIMARY KEY (group_id, hi)
-) WITH (fillfactor = 85);
+    PRIMARY KEY (group_id, hi),
+    CONSTRAINT leased_while_open CHECK ((settled_at IS NULL) = (lease_until IS NOT NULL))
+) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX claims_open ON vulkan.claims (lease_until) WHERE settled_at IS NULL;
 COMMENT ON TABLE vulkan.claims IS 'One row: one lease over a range (lo, hi] of the log, held by one worker. The highest hi is the group''s cursor. A settled claim stays: it is the record of the done messages in it.';
 COMMENT ON COLUMN vulkan.claims.token IS 'The fence: only who knows it may settle the claim.';
@@ -70,8 +73,9 @@ CREATE TABLE vulkan.exceptions (
     worker      text,
     last_error  text,
     updated_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (group_id, "offset")
-) WITH (fillfactor = 85);
+    PRIMARY KEY (group_id, "offset"),
+    CONSTRAINT leased_while_processing CHECK ((status = 'processing') = (lease_until IS NOT NULL))
+) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX exceptions_ready ON vulkan.exceptions (group_id, solo, run_at) WHERE status = 'ready' AND lane IS NULL;
 CREATE INDEX exceptions_lane ON vulkan.exceptions (group_id, lane, "offset") WHERE status = 'ready' AND lane IS NOT NULL;
 CREATE INDEX exceptions_leased ON vulkan.exceptions (lease_until) WHERE status = 'processing';
@@ -90,6 +94,7 @@ CREATE TABLE vulkan.lanes (
     status      text NOT NULL CHECK (status IN ('ready', 'processing', 'blocked')),
     straggler   bigint,
     redriven    boolean NOT NULL DEFAULT false,
+    opened      boolean NOT NULL DEFAULT true,
     solo_until  bigint NOT NULL DEFAULT 0,
     solo        boolean NOT NULL DEFAULT false,
     token       bigint NOT NULL,
@@ -97,14 +102,16 @@ CREATE TABLE vulkan.lanes (
     claimed_at  timestamptz,
     lease_until timestamptz,
     worker      text,
-    PRIMARY KEY (group_id, key_hash)
-) WITH (fillfactor = 70);
+    PRIMARY KEY (group_id, key_hash),
+    CONSTRAINT leased_while_processing CHECK ((status = 'processing') = (lease_until IS NOT NULL))
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX lanes_ready ON vulkan.lanes (group_id, solo, run_at) WHERE status = 'ready';
 CREATE INDEX lanes_leased ON vulkan.lanes (lease_until) WHERE status = 'processing';
 COMMENT ON TABLE vulkan.lanes IS 'One row: one partition key with unresolved messages, which are its events above head up to the group''s cursor. No lane: the key is drained.';
 COMMENT ON COLUMN vulkan.lanes.head IS 'Everything of the key at or below it is resolved, stragglers apart.';
 COMMENT ON COLUMN vulkan.lanes.through IS 'While processing: the run handed out ends here.';
 COMMENT ON COLUMN vulkan.lanes.straggler IS 'While processing: the redriven message below head that was handed out.';
+COMMENT ON COLUMN vulkan.lanes.opened IS 'Its run was handed out with the claim that opened the lane.';
 COMMENT ON COLUMN vulkan.lanes.redriven IS 'Messages below head were redriven and wait; they go first.';
 COMMENT ON COLUMN vulkan.lanes.solo_until IS 'Up to here messages are handed out alone: they were in flight when a lease was lost.';
 COMMENT ON COLUMN vulkan.lanes.solo IS 'What it hands out next may be one of those, or a redriven message whose lease was lost.';

@@ -121,7 +121,6 @@ BEGIN
     SELECT x.* INTO b FROM vulkan.binding_at(g.group_id, cursor + 1) x;
     -- Looks at so many events in one go, and takes those that can be handed out: what does not match
     -- is passed over, and so is a key that has its lane, since the lane reaches up to the cursor.
-    -- (LIMIT 1 keeps the look for a lane an index probe; as a join it would read all lanes.)
     SELECT count(*)::integer AS messages, max(m."offset") AS hi, count(m.partition_key) > 0 AS keyed,
            coalesce(bool_or(m.deliver_at > at), false) AS delayed, coalesce(bool_or(m.cut), false) AS cut
     INTO batch
@@ -134,9 +133,8 @@ BEGIN
                       WHERE y.stream_id = g.stream_id AND y."offset" > cursor AND y."offset" <= top
                       ORDER BY y."offset" LIMIT scan_limit) x
                 WHERE (b.everything OR vulkan.matches(x.kind, x.headers, b))
-                  AND (x.partition_key IS NULL OR (
-                      SELECT true FROM vulkan.lanes l
-                      WHERE l.group_id = g.group_id AND l.key_hash = hashtextextended(x.partition_key, 0) LIMIT 1) IS NULL)
+                  AND NOT EXISTS (SELECT FROM vulkan.lanes l
+                                  WHERE l.group_id = g.group_id AND l.key_hash = hashtextextended(x.partition_key, 0))
                 ORDER BY x."offset" LIMIT max_messages) e) m
     WHERE m.fits;
     IF batch.cut OR batch.messages = max_messages THEN

@@ -39,7 +39,8 @@ BEGIN
     WITH closed AS (
         UPDATE vulkan.claims c SET settled_at = clock_timestamp(), lease_until = NULL
         FROM unnest(claim_his, claim_tokens) AS u(hi, token)
-        WHERE c.group_id = settle.group_id AND c.hi = u.hi AND c.token = u.token AND c.settled_at IS NULL
+        CROSS JOIN LATERAL (SELECT n.ctid FROM vulkan.claims n WHERE n.group_id = settle.group_id AND n.hi = u.hi LIMIT 1) y
+        WHERE c.ctid = y.ctid AND c.token = u.token AND c.lease_until IS NOT NULL
         RETURNING c.token
     )
     SELECT array_agg(c.token) INTO live FROM closed c;
@@ -75,7 +76,7 @@ BEGIN
                     ELSE 'ready' END AS status
         FROM item i
         LEFT JOIN vulkan.exceptions x ON NOT i.claimed AND x.group_id = g.group_id AND x."offset" = i.o AND x.token = i.token
-        WHERE i.claimed OR x.status = 'processing'
+        WHERE i.claimed OR x.lease_until IS NOT NULL
     ), kept AS (
         UPDATE vulkan.exceptions x
         SET status = v.status,
@@ -88,7 +89,8 @@ BEGIN
             lease_until = CASE WHEN v.status = 'processing' THEN clock_timestamp() + g.lease END,
             last_error = coalesce(v.error, x.last_error), updated_at = clock_timestamp()
         FROM verdict v
-        WHERE NOT v.claimed AND x.group_id = g.group_id AND x."offset" = v.o AND x.token = v.token AND x.status = 'processing'
+        CROSS JOIN LATERAL (SELECT n.ctid FROM vulkan.exceptions n WHERE n.group_id = g.group_id AND n."offset" = v.o LIMIT 1) y
+        WHERE NOT v.claimed AND x.ctid = y.ctid AND x.token = v.token AND x.lease_until IS NOT NULL
         RETURNING x."offset", x.status
     ), born AS (
         INSERT INTO vulkan.exceptions (group_id, "offset", status, attempts, token, run_at, claimed_at, lease_until, worker, last_error)
@@ -100,8 +102,7 @@ BEGIN
                               ELSE clock_timestamp() END,
                c.claimed_at, CASE WHEN v.status = 'processing' THEN clock_timestamp() + g.lease END, c.worker, v.error
         FROM verdict v
-        JOIN vulkan.claims c ON c.group_id = g.group_id
-            AND c.hi = (SELECT n.hi FROM vulkan.claims n WHERE n.group_id = g.group_id AND n.hi >= v.o ORDER BY n.hi LIMIT 1)
+        CROSS JOIN LATERAL (SELECT n.* FROM vulkan.claims n WHERE n.group_id = g.group_id AND n.hi >= v.o ORDER BY n.hi LIMIT 1) c
         WHERE v.claimed AND v.status <> 'done' AND c.token = v.token AND v.o > c.lo
         ON CONFLICT DO NOTHING
         RETURNING "offset", status
@@ -117,6 +118,25 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION vulkan.settle_exceptions(vulkan.groups, bigint[], bigint[], bigint[], bigint[], text[], interval[], text[]) IS 'Internal. The unkeyed items of settle(). Every change is fenced by the token.';
 
+CREATE TYPE vulkan.lane_report AS (
+    o          bigint,
+    token      bigint,
+    lane       bigint,
+    outcome    text,
+    delay      interval,
+    error      text,
+    old_head   bigint,
+    head       bigint,
+    straggler  bigint,
+    opened     boolean,
+    claimed_at timestamptz,
+    worker     text,
+    attempts   integer,
+    skipped    boolean,
+    status     text
+);
+COMMENT ON TYPE vulkan.lane_report IS 'Internal. What a worker reports of a lane, with what stands of the lane: its head before and after, and what becomes of the message.';
+
 CREATE FUNCTION vulkan.settle_lanes(
     g vulkan.groups, offsets bigint[], tokens bigint[], lanes bigint[],
     outcomes text[], delays interval[], errors text[]
@@ -124,73 +144,70 @@ CREATE FUNCTION vulkan.settle_lanes(
 LANGUAGE plpgsql ROWS 10 AS $$
 #variable_conflict use_column
 DECLARE
-    given_up bigint[];
+    at      CONSTANT timestamptz := clock_timestamp();
+    reports vulkan.lane_report[];
 BEGIN
-    RETURN QUERY
-    WITH item AS MATERIALIZED (
-        SELECT u.o, u.token, u.lane, u.outcome, u.delay, left(u.error, 4096) AS error
-        FROM unnest(offsets, settle_lanes.tokens, lanes, outcomes, delays, errors) AS u(o, token, lane, outcome, delay, error)
-        WHERE u.lane IS NOT NULL
-    ), held AS MATERIALIZED (
-        SELECT i.*, l.head AS old_head, l.straggler, l.claimed_at, l.worker, coalesce(x.attempts, 0) + 1 AS attempts,
-               coalesce(x.status = 'done', false) AS skipped,
-               -- Skipped meanwhile: done, whatever its handler has to say.
-               CASE WHEN i.outcome IN ('done', 'progress') OR x.status = 'done' THEN 'done'
-                    WHEN i.outcome = 'dead' OR (i.outcome = 'retry' AND coalesce(x.attempts, 0) + 1 >= g.max_attempts) THEN 'dead'
-                    ELSE 'ready' END AS status
-        FROM item i
-        JOIN vulkan.lanes l ON l.group_id = g.group_id AND l.key_hash = i.lane AND l.token = i.token AND l.status = 'processing'
+    SELECT array_agg(ROW(h.o, h.token, h.lane, h.outcome, h.delay, h.error, h.old_head,
+               CASE WHEN h.straggler IS NOT NULL THEN h.old_head
+                    WHEN h.status = 'done' OR (h.status = 'dead' AND g.on_dead = 'advance') THEN greatest(h.old_head, h.o)
+                    ELSE greatest(h.old_head, h.o - 1) END,
+               h.straggler, h.opened, h.claimed_at, h.worker, h.attempts, h.skipped, h.status)::vulkan.lane_report)
+    INTO reports
+    FROM (SELECT i.o, i.token, i.lane, i.outcome, i.delay, left(i.error, 4096) AS error,
+                 l.head AS old_head, l.straggler, l.opened, l.claimed_at, l.worker,
+                 coalesce(x.attempts, 0) + 1 AS attempts, coalesce(x.status = 'done', false) AS skipped,
+                 -- Skipped meanwhile: done, whatever its handler has to say.
+                 CASE WHEN i.outcome IN ('done', 'progress') OR x.status = 'done' THEN 'done'
+                      WHEN i.outcome = 'dead' OR (i.outcome = 'retry' AND coalesce(x.attempts, 0) + 1 >= g.max_attempts) THEN 'dead'
+                      ELSE 'ready' END AS status
+          FROM unnest(offsets, settle_lanes.tokens, lanes, outcomes, delays, errors) AS i(o, token, lane, outcome, delay, error)
+          CROSS JOIN LATERAL (SELECT n.* FROM vulkan.lanes n WHERE n.group_id = g.group_id AND n.key_hash = i.lane LIMIT 1) l
+          LEFT JOIN vulkan.exceptions x ON x.group_id = g.group_id AND x."offset" = i.o
+          WHERE l.token = i.token AND l.lease_until IS NOT NULL
             -- What was reported done cannot fail any more.
-            AND (l.straggler IS NOT NULL OR i.o > l.head OR i.outcome IN ('done', 'progress'))
-        LEFT JOIN vulkan.exceptions x ON x.group_id = g.group_id AND x."offset" = i.o
-    ), moved AS (
-        UPDATE vulkan.lanes l
-        SET head = CASE WHEN h.straggler IS NOT NULL THEN l.head
-                        WHEN h.status = 'done' OR (h.status = 'dead' AND g.on_dead = 'advance') THEN greatest(l.head, h.o)
-                        ELSE greatest(l.head, h.o - 1) END,
-            status = CASE WHEN h.outcome = 'progress' THEN 'processing'
-                          WHEN h.status = 'dead' AND g.on_dead = 'block' AND h.straggler IS NULL THEN 'blocked'
-                          ELSE 'ready' END,
-            worker = CASE WHEN h.outcome = 'progress' THEN l.worker END,
-            lease_until = CASE WHEN h.outcome = 'progress' THEN clock_timestamp() + g.lease END
-        FROM held h
-        WHERE l.group_id = g.group_id AND l.key_hash = h.lane
-        RETURNING l.key_hash, h.old_head, l.head, h.claimed_at, h.worker
-    ), recorded AS (
-        INSERT INTO vulkan.runs (group_id, key_hash, lo, hi, claimed_at, worker)
-        SELECT g.group_id, m.key_hash, m.old_head, m.head, m.claimed_at, m.worker FROM moved m WHERE m.head > m.old_head
-    ), succeeded AS (
-        -- Messages of the run with a story of their own, whose later attempt it was.
-        UPDATE vulkan.exceptions x
-        SET status = 'done', attempts = x.attempts + 1, solo = false, worker = h.worker, claimed_at = h.claimed_at,
-            token = nextval('vulkan.token_seq'), updated_at = clock_timestamp()
-        FROM held h
-        WHERE x.group_id = g.group_id AND x.lane = h.lane AND x.status = 'ready'
-          AND CASE WHEN h.straggler IS NOT NULL THEN x."offset" = h.straggler AND h.status = 'done'
-                   ELSE x."offset" > h.old_head AND x."offset" <= h.o - (h.status <> 'done')::integer END
-    ), storied AS (
-        INSERT INTO vulkan.exceptions AS x (group_id, "offset", status, lane, attempts, token, run_at, claimed_at, worker, last_error)
-        SELECT g.group_id, h.o, h.status, h.lane, h.attempts - (h.outcome = 'snooze')::integer, nextval('vulkan.token_seq'),
-               CASE h.outcome WHEN 'retry' THEN clock_timestamp() + coalesce(h.delay, vulkan.backoff(g.backoff_initial, g.backoff_max, h.attempts))
-                              ELSE clock_timestamp() + coalesce(h.delay, interval '0') END,
-               h.claimed_at, h.worker, h.error
-        FROM held h WHERE h.status <> 'done' AND h.outcome <> 'release'
-        ON CONFLICT ON CONSTRAINT exceptions_pkey DO UPDATE
-            SET status = EXCLUDED.status, attempts = EXCLUDED.attempts, token = EXCLUDED.token, run_at = EXCLUDED.run_at,
-                solo = false, claimed_at = EXCLUDED.claimed_at, worker = EXCLUDED.worker,
-                last_error = coalesce(EXCLUDED.last_error, x.last_error), updated_at = clock_timestamp()
-            WHERE x.status = 'ready'
-    )
-    SELECT i.o, CASE WHEN h.skipped THEN 'stale' ELSE coalesce(h.status, 'stale') END
-    FROM item i LEFT JOIN held h ON h.lane = i.lane
-    WHERE h.status IS DISTINCT FROM 'done' OR (h.skipped AND i.outcome NOT IN ('done', 'progress'));
-    -- Only those that nobody holds now: a lane with a foreign token is not ours to touch.
-    SELECT array_agg(l.key_hash) INTO given_up
-    FROM unnest(lanes, settle_lanes.tokens) AS u(lane, token)
-    JOIN vulkan.lanes l ON l.group_id = g.group_id AND l.key_hash = u.lane AND l.token = u.token
-    WHERE l.status = 'ready';
-    IF given_up IS NOT NULL THEN
-        PERFORM vulkan.rest_lanes(g, given_up);
-    END IF;
+            AND (l.straggler IS NOT NULL OR i.o > l.head OR i.outcome IN ('done', 'progress'))) h;
+    -- A run that was handed out with its claim has its record in the claim.
+    INSERT INTO vulkan.runs (group_id, key_hash, lo, hi, claimed_at, worker)
+    SELECT g.group_id, r.lane, r.old_head, r.head, r.claimed_at, r.worker
+    FROM unnest(reports) r WHERE r.head > r.old_head AND NOT r.opened;
+    -- Messages of the run with a story of their own, whose later attempt it was.
+    UPDATE vulkan.exceptions x
+    SET status = 'done', attempts = x.attempts + 1, solo = false, worker = r.worker, claimed_at = r.claimed_at,
+        token = nextval('vulkan.token_seq'), updated_at = at
+    FROM unnest(reports) r
+    CROSS JOIN LATERAL (SELECT n.ctid, n."offset" FROM vulkan.exceptions n
+                        WHERE n.group_id = g.group_id AND n.lane = r.lane AND n.status = 'ready' OFFSET 0) y
+    WHERE x.ctid = y.ctid AND x.status = 'ready'
+      AND CASE WHEN r.straggler IS NOT NULL THEN y."offset" = r.straggler AND r.status = 'done'
+               ELSE y."offset" > r.old_head AND y."offset" <= r.o - (r.status <> 'done')::integer END;
+    INSERT INTO vulkan.exceptions AS x (group_id, "offset", status, lane, attempts, token, run_at, claimed_at, worker, last_error)
+    SELECT g.group_id, r.o, r.status, r.lane, r.attempts - (r.outcome = 'snooze')::integer, nextval('vulkan.token_seq'),
+           CASE r.outcome WHEN 'retry' THEN at + coalesce(r.delay, vulkan.backoff(g.backoff_initial, g.backoff_max, r.attempts))
+                          ELSE at + coalesce(r.delay, interval '0') END,
+           r.claimed_at, r.worker, r.error
+    FROM unnest(reports) r WHERE r.status <> 'done' AND r.outcome <> 'release'
+    ON CONFLICT ON CONSTRAINT exceptions_pkey DO UPDATE
+        SET status = EXCLUDED.status, attempts = EXCLUDED.attempts, token = EXCLUDED.token, run_at = EXCLUDED.run_at,
+            solo = false, claimed_at = EXCLUDED.claimed_at, worker = EXCLUDED.worker,
+            last_error = coalesce(EXCLUDED.last_error, x.last_error), updated_at = at
+        WHERE x.status = 'ready';
+    UPDATE vulkan.lanes l SET head = r.head, lease_until = at + g.lease
+    FROM unnest(reports) r
+    CROSS JOIN LATERAL (SELECT n.ctid FROM vulkan.lanes n WHERE n.group_id = g.group_id AND n.key_hash = r.lane LIMIT 1) y
+    WHERE r.outcome = 'progress' AND l.ctid = y.ctid;
+    UPDATE vulkan.lanes l SET head = r.head, status = 'blocked', worker = NULL, lease_until = NULL
+    FROM unnest(reports) r
+    CROSS JOIN LATERAL (SELECT n.ctid FROM vulkan.lanes n WHERE n.group_id = g.group_id AND n.key_hash = r.lane LIMIT 1) y
+    WHERE r.status = 'dead' AND g.on_dead = 'block' AND r.straggler IS NULL AND l.ctid = y.ctid;
+    PERFORM vulkan.rest_lanes(g, array_agg(r.lane), array_agg(r.head))
+    FROM unnest(reports) r
+    WHERE r.outcome <> 'progress' AND NOT (r.status = 'dead' AND g.on_dead = 'block' AND r.straggler IS NULL)
+    HAVING count(*) > 0;
+    RETURN QUERY
+    SELECT i.o, CASE WHEN r.skipped THEN 'stale' ELSE coalesce(r.status, 'stale') END
+    FROM unnest(offsets, settle_lanes.tokens, lanes, outcomes) AS i(o, token, lane, outcome)
+    LEFT JOIN unnest(reports) r ON r.lane = i.lane AND r.token = i.token
+    WHERE i.lane IS NOT NULL
+      AND (r.status IS DISTINCT FROM 'done' OR (r.skipped AND i.outcome NOT IN ('done', 'progress')));
 END $$;
 COMMENT ON FUNCTION vulkan.settle_lanes(vulkan.groups, bigint[], bigint[], bigint[], text[], interval[], text[]) IS 'Internal. The keyed items of settle(): heads move on, drained lanes go. The caller holds the latch.';

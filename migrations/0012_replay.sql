@@ -83,7 +83,7 @@ BEGIN
         status = CASE WHEN l.status = 'blocked' AND cursor_is < cursor_was AND EXISTS (
             SELECT FROM vulkan.exceptions x WHERE x.group_id = l.group_id AND x.lane = l.key_hash
             AND x.status = 'dead' AND x."offset" > l.head) THEN 'blocked' ELSE 'ready' END,
-        token = nextval('vulkan.token_seq'), straggler = NULL, redriven = true, through = least(l.through, cursor_is)
+        token = nextval('vulkan.token_seq'), worker = NULL, lease_until = NULL, straggler = NULL, redriven = true, through = least(l.through, cursor_is)
     WHERE l.group_id = g.group_id;
     PERFORM vulkan.rest_lanes(g, ARRAY(SELECT l.key_hash FROM vulkan.lanes l WHERE l.group_id = g.group_id AND l.status = 'ready'));
 END $$;

@@ -105,6 +105,10 @@ pub enum Fate {
     Stale,
 }
 
+/// The longest delay, a hundred years: a time out of the database's range would be an error, and one
+/// such message would keep all others from being settled.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 #[derive(FromRow)]
 struct Row {
     event_offset: Option<i64>,
@@ -143,7 +147,7 @@ impl Client {
                 .bind(
                     columns
                         .iter()
-                        .map(|column| column.1.map(interval))
+                        .map(|column| column.1.map(|delay| interval(delay.min(LONGEST))))
                         .collect::<Vec<_>>(),
                 )
                 .bind(columns.iter().map(|column| column.2).collect::<Vec<_>>())

@@ -196,8 +196,9 @@ impl Delivery {
     /// Waits until the worker wants this delivery to end,
     /// because it shuts down or has lost the lease.
     ///
-    /// A handler that takes long can then stop early and return an error;
-    /// one that pays no heed is dropped when the grace period is over.
+    /// A handler that takes long can then stop early and return an error, which spends the attempt,
+    /// or [`HandlerError::snooze`](crate::HandlerError::snooze), which does not;
+    /// one that pays no heed is dropped when the grace period is over, with no attempt spent.
     ///
     /// # Cancel safety
     ///

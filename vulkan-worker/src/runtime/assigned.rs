@@ -5,7 +5,7 @@ use tokio::sync::Semaphore;
 use vulkan_core::engine::{Claimed, Outcome};
 use vulkan_core::{Backoff, KindPattern};
 
-use super::patience::jittered;
+use super::patience::spread;
 use crate::handler::{Disposition, ErasedHandler, HandlerError};
 
 /// A handler in its place: what of its group it takes, and its limits.
@@ -52,7 +52,7 @@ impl<S> Assigned<S> {
         // The group's own backoff is the database's to compute.
         let own = || {
             self.backoff
-                .map(|backoff| jittered(backoff.delay_after(attempt)).min(backoff.max))
+                .map(|backoff| spread(backoff.delay_after(attempt)).min(backoff.max))
         };
         Outcome::Retry {
             after: after.or_else(own),

@@ -24,6 +24,8 @@ pub struct WorkerBuilder<S> {
     client: Client,
     state: S,
     handlers: Vec<Registered<S>>,
+    /// Made before there was anything to check.
+    mistakes: Vec<Mistake>,
     settings: Settings,
 }
 
@@ -36,6 +38,7 @@ impl Worker<()> {
             client,
             state: (),
             handlers: Vec::new(),
+            mistakes: Vec::new(),
             settings: Settings {
                 name: format!(
                     "{}:{}:{}",
@@ -55,10 +58,17 @@ impl Worker<()> {
 impl WorkerBuilder<()> {
     /// Sets the state that handlers take parts of with [`State`](crate::State). Comes before `register`.
     pub fn state<S: Send + Sync + 'static>(self, state: S) -> WorkerBuilder<S> {
+        let early = self
+            .handlers
+            .iter()
+            .map(|one| Mistake::RegisteredBeforeState {
+                handler: one.options.name.to_string(),
+            });
         WorkerBuilder {
             client: self.client,
             state,
             handlers: Vec::new(),
+            mistakes: early.collect(),
             settings: self.settings,
         }
     }
@@ -127,19 +137,18 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
     ///
     /// Every mistake there is, see [`Mistake`].
     pub fn build(self) -> Result<Worker<S>, BuildError> {
-        let mut sorted = sort(self.handlers);
+        let mut mistakes = self.mistakes;
         if self.settings.slots == 0 {
-            let mistakes = sorted
-                .err()
-                .into_iter()
-                .flatten()
-                .chain([Mistake::NoSlots])
-                .collect();
-            sorted = Err(mistakes);
+            mistakes.push(Mistake::NoSlots);
         }
-        match sorted {
-            Ok(groups) => Ok(Worker::new(self.client, self.state, groups, self.settings)),
-            Err(mistakes) => Err(BuildError { mistakes }),
+        match sort(self.handlers) {
+            Ok(groups) if mistakes.is_empty() => {
+                Ok(Worker::new(self.client, self.state, groups, self.settings))
+            }
+            sorted => {
+                mistakes.extend(sorted.err().into_iter().flatten());
+                Err(BuildError { mistakes })
+            }
         }
     }
 

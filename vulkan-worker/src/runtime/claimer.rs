@@ -37,7 +37,7 @@ impl<S: Send + Sync + 'static> Claimer<S> {
             if self.group.late.swap(false, Ordering::Relaxed) {
                 pace.too_much();
             }
-            let room = pace.room(self.group.ledger.messages());
+            let room = pace.room(self.group.ledger.load());
             if room == 0 {
                 self.unless_stopped(self.group.ledger.room.notified()).await;
                 continue;

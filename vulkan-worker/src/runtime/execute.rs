@@ -19,6 +19,8 @@ const NOTICE: Duration = Duration::from_secs(1);
 pub(super) struct Stops {
     /// The lease of this message is lost.
     pub(super) lost: CancellationToken,
+    /// The worker stops: a handler may want to end early.
+    pub(super) leaving: CancellationToken,
     /// The grace period is over: everything stops.
     pub(super) cut: CancellationToken,
 }
@@ -31,7 +33,10 @@ pub(super) async fn execute<S: Sync>(
     message: &Claimed,
     stops: &Stops,
 ) -> Outcome {
-    let token = CancellationToken::new();
+    if stops.cut.is_cancelled() {
+        return Outcome::Release;
+    }
+    let token = stops.leaving.child_token();
     let delivery = delivery(group, handler, message, token.clone());
     let attempt = async {
         let call = handler.handler.call(&delivery, state);

@@ -82,6 +82,7 @@ impl Lookout {
             bell.arm();
             let mut listening = bell.listening();
             let _ = timeout(ARMING, listening.wait_for(|now| *now != Listening::Unarmed)).await;
+            let armed = *listening.borrow() == Listening::Armed;
             let looks = match client.look(&sleepers).await {
                 Ok(looks) => looks,
                 Err(error) => {
@@ -111,6 +112,8 @@ impl Lookout {
                     self.wake(self.sleepers());
                 }
                 () = tokio::time::sleep(rest) => {}
+                // Armed only after the look: what was published in between has not rung.
+                Ok(_) = listening.wait_for(|now| *now == Listening::Armed), if !armed => {}
                 // Who falls asleep again at once found the latch taken: not a reason to look sooner.
                 () = self.changed.notified(), if !hasten => {}
             }

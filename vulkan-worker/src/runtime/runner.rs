@@ -20,6 +20,8 @@ pub(super) struct Crew<S> {
     pub(super) slots: Arc<Semaphore>,
     pub(super) all_slots: usize,
     pub(super) runners: TaskTracker,
+    /// Tells all handlers that the worker stops.
+    pub(super) leaving: CancellationToken,
     /// Ends all handlers.
     pub(super) cut: CancellationToken,
 }
@@ -31,6 +33,7 @@ impl<S> Clone for Crew<S> {
             slots: Arc::clone(&self.slots),
             all_slots: self.all_slots,
             runners: self.runners.clone(),
+            leaving: self.leaving.clone(),
             cut: self.cut.clone(),
         }
     }
@@ -73,6 +76,7 @@ impl<S: Send + Sync + 'static> Crew<S> {
                 let run = group.ledger.start(unit.first.offset, source);
                 let stops = Stops {
                     lost: run.lost,
+                    leaving: self.leaving.clone(),
                     cut: self.cut.clone(),
                 };
                 let outcome = self.message(group, handler, &unit.first, &stops).await;
@@ -88,6 +92,7 @@ impl<S: Send + Sync + 'static> Crew<S> {
         } = unit;
         let stops = Stops {
             lost: group.ledger.lane_lost(lane, token),
+            leaving: self.leaving.clone(),
             cut: self.cut.clone(),
         };
         let mut message = first;
