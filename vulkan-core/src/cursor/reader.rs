@@ -115,7 +115,7 @@ impl Reader {
     /// # Errors
     ///
     /// [`Error::Superseded`] if another reader has taken over, or this one was not active yet: nothing was
-    /// committed. [`Error::Invalid`] for an offset that no event can have been read at yet.
+    /// committed. [`Error::Invalid`] for an offset that no event can have yet.
     ///
     /// # Cancel safety
     ///
@@ -128,8 +128,7 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// As [`commit`](Self::commit); the transaction is aborted then. [`Error::Unsafe`] if the transaction is
-    /// not `READ COMMITTED`.
+    /// As [`commit`](Self::commit); the transaction is aborted then.
     ///
     /// # Cancel safety
     ///

@@ -8,12 +8,8 @@ async fn dead(client: &Client, group: &Group, kinds: &[&str]) -> Vec<i64> {
     let mut offsets = Vec::new();
     for kind in kinds {
         offsets.push(client.publish(message(kind)).await.unwrap());
-        let claimed = group.claim_one().await;
-        assert_eq!(
-            (claimed.kind.as_str(), claimed.partition_key.as_deref()),
-            (*kind, None)
-        );
-        group.settle_one(&claimed, "dead").await;
+        let message = group.claim_one().await;
+        group.settle_one(&message, "dead").await;
     }
     offsets
 }

@@ -70,7 +70,7 @@ async fn a_replay_counts_what_it_fences_and_forgets() {
     client.publish(message("dead")).await.unwrap();
     let first = group.claim_one().await;
     group.settle_one(&first, "dead").await;
-    client.publish(message("in flight")).await.unwrap();
+    client.publish(message("in-flight")).await.unwrap();
     let held = group.claim_one().await;
     let done = client
         .replay("orders", "audit", Position::Earliest, DryRun::No)
