@@ -40,7 +40,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION vulkan.release_cursor(integer, bigint) IS 'Gives the reading up, so that a standby can take over at once.';
 
-CREATE FUNCTION vulkan.commit_cursor(group_id integer, term bigint, up_to bigint) RETURNS bigint
+CREATE FUNCTION vulkan.commit_cursor(group_id integer, term bigint, up_to bigint, was_read boolean DEFAULT false) RETURNS bigint
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -57,10 +57,13 @@ BEGIN
             USING ERRCODE = 'VK006', HINT = 'Another reader has taken over; ask for the cursor again with vulkan.take_cursor().';
     END IF;
     standing := vulkan.cursor_of(group_id);
-    -- Not the last stable offset, which can fall back behind what was read rightly (see check()).
-    SELECT last_value INTO top FROM vulkan.offset_seq;
-    IF up_to > top THEN
-        RAISE EXCEPTION 'offset % lies above the newest one, %', up_to, top
+    SELECT h.lso INTO top FROM vulkan.horizon(g.stream_id) h;
+    -- The last stable offset can fall back behind what was read rightly (see check()).
+    IF was_read THEN
+        SELECT last_value INTO top FROM vulkan.offset_seq;
+    END IF;
+    IF up_to > top AND up_to > standing THEN
+        RAISE EXCEPTION 'offset % is not stable yet: the last stable offset is %', up_to, top
             USING ERRCODE = 'VK003', HINT = 'Commit the offset of an event that was read.';
     END IF;
     IF up_to > standing THEN
@@ -71,7 +74,7 @@ BEGIN
     END IF;
     RETURN greatest(up_to, standing);
 END $$;
-COMMENT ON FUNCTION vulkan.commit_cursor(integer, bigint, bigint) IS 'Commits a reading position: everything up to and including that offset is read. Never moves back (replay() does). May stand in the transaction that stores what was read: then both happen or neither. Returns the committed cursor. Raises VK006 if another reader has taken over, VK003 for an offset that was never drawn.';
+COMMENT ON FUNCTION vulkan.commit_cursor(integer, bigint, bigint, boolean) IS 'Commits a reading position: everything up to and including that offset is read. Never moves back (replay() does). May stand in the transaction that stores what was read: then both happen or neither. Returns the committed cursor. Raises VK006 if another reader has taken over, VK003 above the last stable offset, unless was_read says that read_events() handed it out.';
 
 CREATE FUNCTION vulkan.read_events(stream_id integer, after bigint, max_events integer DEFAULT 500, max_bytes bigint DEFAULT 8388608, group_id integer DEFAULT NULL)
 RETURNS TABLE (up_to bigint, "offset" bigint, kind text, partition_key text, payload jsonb, headers jsonb, published_at timestamptz)

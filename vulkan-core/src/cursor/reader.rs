@@ -214,6 +214,7 @@ impl Source {
                 continue;
             };
             bell.disarm();
+            self.seat.saw(page.up_to);
             for event in page.events {
                 // A slow reader is active all the same: its lease is renewed while it makes room.
                 let room = loop {

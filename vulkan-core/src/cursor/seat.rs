@@ -18,6 +18,8 @@ pub(super) struct Seat {
     name: String,
     /// The term under which this reader is active, or was last. 0: never yet.
     term: AtomicI64,
+    /// Up to here the log was read: what was handed to this reader was stable.
+    seen: AtomicI64,
     /// The reader is closed.
     closed: CancellationToken,
     /// Held while the lease is asked for. An asking whose caller is gone runs on, and must not come
@@ -40,6 +42,7 @@ impl Seat {
             group_id,
             name: Uuid::new_v4().to_string(),
             term: AtomicI64::new(0),
+            seen: AtomicI64::new(0),
             closed: CancellationToken::new(),
             asking: Mutex::new(()),
         }
@@ -52,6 +55,11 @@ impl Seat {
     /// Commits are made under this term from now on.
     pub(super) fn enter(&self, term: i64) {
         self.term.store(term, Ordering::Release);
+    }
+
+    /// The log was read up to here.
+    pub(super) fn saw(&self, up_to: i64) {
+        self.seen.fetch_max(up_to, Ordering::Release);
     }
 
     /// Returns when the reader is closed.
@@ -114,6 +122,7 @@ impl Seat {
                 .bind(self.group_id)
                 .bind(self.term())
                 .bind(offset)
+                .bind(offset <= self.seen.load(Ordering::Acquire))
                 .fetch_one(executor)
                 .await?,
         )

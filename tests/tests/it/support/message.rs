@@ -3,7 +3,6 @@
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub(crate) struct Message {
     pub(crate) offset: i64,
-    pub(crate) kind: String,
     pub(crate) partition_key: Option<String>,
     pub(crate) attempt: i32,
     pub(crate) token: i64,

@@ -31,6 +31,8 @@ async fn an_event_that_commits_late_is_not_skipped() {
     .await;
     assert!(futures::poll!(events.next()).is_pending());
     assert!(futures::poll!(of_group.next()).is_pending());
+    let error = reader.commit(early).await.unwrap_err();
+    assert!(matches!(error, vulkan::Error::Invalid(_)), "{error:?}");
 
     open.commit().await.unwrap();
     assert_eq!(next_offsets(&mut events, 2).await, [late, early]);

@@ -85,6 +85,14 @@ async fn a_commit_joins_the_transaction_of_what_was_made_of_the_events() {
         let found: i64 = db.value("SELECT count(*) FROM public.found").await;
         assert_eq!(found, i64::from(commits));
     }
+
+    let mut tx = client.begin().await.unwrap();
+    sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    let error = reader.commit_in(&mut *tx, offset).await.unwrap_err();
+    assert!(matches!(error, Error::Unsafe(_)), "{error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
