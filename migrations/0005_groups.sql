@@ -38,10 +38,13 @@ COMMENT ON COLUMN vulkan.bindings.rules IS 'The rules as given: [{"kind": patter
 COMMENT ON COLUMN vulkan.bindings.kind_regex IS 'The rules without headers, compiled to one expression.';
 COMMENT ON COLUMN vulkan.bindings.header_rules IS 'The rules with headers: [{"regex": …, "headers": …}].';
 
+-- No foreign key to the group here and below: each row written would lock the group's row, and what many
+-- transactions lock at once costs them all.
+--
 -- Who looks a row up by its key asks lease_until whether it is held, never status: a partial index on
 -- status would offer itself for that, and on a table that seems empty it would be scanned from end to end.
 CREATE TABLE vulkan.claims (
-    group_id    integer NOT NULL REFERENCES vulkan.groups ON DELETE CASCADE,
+    group_id    integer NOT NULL,
     hi          bigint NOT NULL,
     lo          bigint NOT NULL CHECK (lo <= hi),
     token       bigint NOT NULL,
@@ -60,7 +63,7 @@ COMMENT ON COLUMN vulkan.claims.token IS 'The fence: only who knows it may settl
 COMMENT ON COLUMN vulkan.claims.origin IS 'claim: handed out. pass: nothing in the range was to be handed out, because it did not match or its keys have their lanes. seek: the group was created or set here; what lies in the range was never handed out.';
 
 CREATE TABLE vulkan.exceptions (
-    group_id    integer NOT NULL REFERENCES vulkan.groups ON DELETE CASCADE,
+    group_id    integer NOT NULL,
     "offset"    bigint NOT NULL,
     status      text NOT NULL CHECK (status IN ('ready', 'processing', 'done', 'dead')),
     lane        bigint,
@@ -87,7 +90,7 @@ COMMENT ON COLUMN vulkan.exceptions.token IS 'The fence: grows with every hand-o
 COMMENT ON COLUMN vulkan.exceptions.solo IS 'It came back from a lost lease, so it may have killed its process: handed out alone.';
 
 CREATE TABLE vulkan.lanes (
-    group_id    integer NOT NULL REFERENCES vulkan.groups ON DELETE CASCADE,
+    group_id    integer NOT NULL,
     key_hash    bigint NOT NULL,
     head        bigint NOT NULL,
     through     bigint NOT NULL,
@@ -117,7 +120,7 @@ COMMENT ON COLUMN vulkan.lanes.solo_until IS 'Up to here messages are handed out
 COMMENT ON COLUMN vulkan.lanes.solo IS 'What it hands out next may be one of those, or a redriven message whose lease was lost.';
 
 CREATE TABLE vulkan.runs (
-    group_id   integer NOT NULL REFERENCES vulkan.groups ON DELETE CASCADE,
+    group_id   integer NOT NULL,
     key_hash   bigint NOT NULL,
     hi         bigint NOT NULL,
     lo         bigint NOT NULL,

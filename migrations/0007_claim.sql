@@ -178,7 +178,7 @@ BEGIN
       AND (b.everything OR vulkan.matches(e.kind, e.headers, b))
       AND (e.partition_key IS NULL OR l.key_hash IS NOT NULL)
       AND NOT (marked AND EXISTS (SELECT FROM vulkan.exceptions x
-                                  WHERE x.group_id = g.group_id AND x."offset" = e."offset"))
+                                  WHERE x.group_id = g.group_id AND x."offset" = e."offset" AND x."offset" > cursor))
     ORDER BY e."offset";
     IF NOT FOUND THEN
         -- All of it is delayed or was skipped: nobody got anything, so nobody would settle it.
