@@ -1,4 +1,73 @@
-//! .
+//! The worker of Vulkan: async functions that handle the messages of consumer groups.
+//!
+//! Most programs use it through the crate `vulkan`, which adds `#[handler]`. Everything the macro
+//! writes can be written by hand, too:
+//!
+//! ```
+//! use vulkan_core::{Client, Message};
+//! use vulkan_worker::{Delivery, Handler, HandlerOptions, Result, Shutdown, Worker};
+//!
+//! /// Handles every order, and stops the worker after the last.
+//! struct Screen;
+//!
+//! impl Handler<Shutdown> for Screen {
+//!     fn options(&self) -> HandlerOptions {
+//!         HandlerOptions::new("orders", "fraud").kinds(["order.placed"]).retries(5)
+//!     }
+//!
+//!     async fn call(&self, delivery: &Delivery, shutdown: &Shutdown) -> Result {
+//!         let total: u64 = delivery.decode()?;
+//!         println!("{total} at offset {}", delivery.offset());
+//!         if total == 4_000 {
+//!             shutdown.stop();
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let database = vulkan_devpg::shared().await.create_database().await?;
+//! let client = Client::connect(&database.url()).await?;
+//! client.migrate().await?;
+//! client.create_stream("orders").await?;
+//! for total in [120, 80, 4_000] {
+//!     client.publish(Message::new("orders", "order.placed", &total)?).await?;
+//! }
+//! let shutdown = Shutdown::new();
+//! Worker::builder(client)
+//!     .state(shutdown.clone())
+//!     .register(Screen)
+//!     .run(shutdown)
+//!     .await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What becomes of a message
+//!
+//! `Ok(())` is done. An error that leaves by `?` is tried again after the backoff of the group, and
+//! the message is dead after its last attempt; [`HandlerError`] and [`ResultExt`] say anything else.
+//! The table is at [`Handler`]. Delivery is at least once: a handler that writes to the same database
+//! makes its effects happen once with [`Delivery::complete_in`].
+//!
+//! # How a worker behaves
+//!
+//! Streams and groups that do not exist are made when it starts, and a database that is away is
+//! waited for. It handles [up to 64 messages at once](WorkerBuilder::concurrency), those of one
+//! partition key one after the other. It claims no more than it can begin soon, settles within about
+//! a second, and extends the leases of what runs longer. A panic is a failed attempt. Asked to stop
+//! through a [`Shutdown`], it lets running handlers finish, and gives back what has not begun.
+//!
+//! # What is where
+//!
+//! | To do | See |
+//! |---|---|
+//! | write a handler | [`Handler`], [`HandlerOptions`], [`Delivery`] |
+//! | take more arguments with `#[handler]` | [`State`], [`FromRef`], [`FromDelivery`] |
+//! | say what an error means | [`HandlerError`], [`ResultExt`], [`Disposition`] |
+//! | run handlers, and stop | [`Worker`], [`WorkerBuilder`], [`Shutdown`], [`shutdown_signal`] |
+//! | test a handler without a database | [`Delivery::of`], [`DeliveryBuilder`] |
 
 mod handler;
 mod runtime;

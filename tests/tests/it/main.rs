@@ -6,5 +6,8 @@ mod client;
 /// The SQL: what every client stands on, tried by SQL alone.
 mod engine;
 
+/// The README, block by block.
+mod readme;
+
 /// Databases, groups and publishers, and time that moves when told to.
 mod support;
