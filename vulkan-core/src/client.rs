@@ -1,10 +1,14 @@
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgPool};
+use tokio::time::timeout;
 
-use crate::detach::to_the_end;
+use crate::detach::{silent, to_the_end};
 use crate::error::Error;
+
+/// How long an idle connection may take to show that it lives.
+const PING: Duration = Duration::from_secs(3);
 
 /// A handle on the log and the lifecycle in one database. Cheap to clone.
 ///
@@ -40,6 +44,16 @@ impl Client {
         let pool = PgPoolOptions::new()
             .max_connections(10)
             .acquire_timeout(Duration::from_secs(10))
+            // As the pool's own test, which however waits for an answer as long as it takes.
+            .test_before_acquire(false)
+            .before_acquire(|connection, _| {
+                Box::pin(async move {
+                    match timeout(PING, connection.ping()).await {
+                        Ok(answer) => answer.map(|()| true),
+                        Err(_) => Err(silent()),
+                    }
+                })
+            })
             .after_connect(|connection, _| {
                 Box::pin(async move {
                     // A safety net: no call of ours leaves a transaction open.

@@ -9,5 +9,8 @@ mod engine;
 /// The README, block by block.
 mod readme;
 
+/// The worker: what runs handlers, tried through the public crate.
+mod worker;
+
 /// Databases, groups and publishers, and time that moves when told to.
 mod support;

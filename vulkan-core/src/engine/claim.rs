@@ -1,11 +1,12 @@
 use chrono::{DateTime, Utc};
+use futures::FutureExt;
 use serde_json::value::RawValue;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{FromRow, Row};
 
 use crate::client::Client;
-use crate::detach::to_the_end;
+use crate::detach::answered;
 use crate::error::Error;
 
 /// A message as it is handed out.
@@ -75,17 +76,17 @@ impl Client {
         max_lanes: i32,
         take_solo: bool,
     ) -> Result<Vec<Claimed>, Error> {
-        let (pool, worker) = (self.pool().clone(), worker.to_owned());
-        to_the_end(async move {
-            Ok(sqlx::query_as(include_str!("../../queries/claim.sql"))
+        let worker = worker.to_owned();
+        let claimed = answered(self.pool(), move |connection| {
+            sqlx::query_as(include_str!("../../queries/claim.sql"))
                 .bind(group_id)
                 .bind(worker)
                 .bind(max_messages)
                 .bind(max_lanes)
                 .bind(take_solo)
-                .fetch_all(&pool)
-                .await?)
-        })
-        .await
+                .fetch_all(connection)
+                .boxed()
+        });
+        Ok(claimed.await?)
     }
 }

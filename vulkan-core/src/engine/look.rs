@@ -1,10 +1,11 @@
 use std::time::Duration;
 
+use futures::FutureExt;
 use sqlx::FromRow;
 use sqlx::postgres::types::PgInterval;
 
 use crate::client::Client;
-use crate::detach::to_the_end;
+use crate::detach::{answered, to_the_end};
 use crate::error::Error;
 
 /// What an idle worker learns about one of its groups.
@@ -35,12 +36,12 @@ impl Client {
     ///
     /// [`Error::Database`]; [`Error::Unsafe`] on a standby.
     pub async fn look(&self, groups: &[i32]) -> Result<Vec<Look>, Error> {
-        let (pool, groups) = (self.pool().clone(), groups.to_vec());
-        let rows: Vec<Row> = to_the_end(async move {
+        let groups = groups.to_vec();
+        let rows: Vec<Row> = answered(self.pool(), move |connection| {
             sqlx::query_as(include_str!("../../queries/look.sql"))
                 .bind(groups)
-                .fetch_all(&pool)
-                .await
+                .fetch_all(connection)
+                .boxed()
         })
         .await?;
         Ok(rows

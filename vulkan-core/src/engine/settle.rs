@@ -3,7 +3,7 @@ use std::time::Duration;
 use sqlx::FromRow;
 
 use crate::client::Client;
-use crate::detach::to_the_end;
+use crate::detach::answered;
 use crate::error::Error;
 use crate::group::interval;
 
@@ -131,28 +131,30 @@ impl Client {
         group_id: i32,
         settlement: Settlement,
     ) -> Result<Vec<Verdict>, Error> {
-        let pool = self.pool().clone();
-        let rows: Vec<Row> = to_the_end(async move {
-            let (his, claim_tokens): (Vec<i64>, Vec<i64>) = settlement.claims.into_iter().unzip();
-            let items = &settlement.items;
-            let columns: Vec<_> = items.iter().map(|item| item.outcome.columns()).collect();
-            sqlx::query_as(include_str!("../../queries/settle.sql"))
-                .bind(group_id)
-                .bind(his)
-                .bind(claim_tokens)
-                .bind(items.iter().map(|item| item.offset).collect::<Vec<_>>())
-                .bind(items.iter().map(|item| item.token).collect::<Vec<_>>())
-                .bind(items.iter().map(|item| item.lane).collect::<Vec<_>>())
-                .bind(columns.iter().map(|column| column.0).collect::<Vec<_>>())
-                .bind(
-                    columns
-                        .iter()
-                        .map(|column| column.1.map(|delay| interval(delay.min(LONGEST))))
-                        .collect::<Vec<_>>(),
-                )
-                .bind(columns.iter().map(|column| column.2).collect::<Vec<_>>())
-                .fetch_all(&pool)
-                .await
+        let rows: Vec<Row> = answered(self.pool(), move |connection| {
+            Box::pin(async move {
+                let (his, claim_tokens): (Vec<i64>, Vec<i64>) =
+                    settlement.claims.into_iter().unzip();
+                let items = &settlement.items;
+                let columns: Vec<_> = items.iter().map(|item| item.outcome.columns()).collect();
+                sqlx::query_as(include_str!("../../queries/settle.sql"))
+                    .bind(group_id)
+                    .bind(his)
+                    .bind(claim_tokens)
+                    .bind(items.iter().map(|item| item.offset).collect::<Vec<_>>())
+                    .bind(items.iter().map(|item| item.token).collect::<Vec<_>>())
+                    .bind(items.iter().map(|item| item.lane).collect::<Vec<_>>())
+                    .bind(columns.iter().map(|column| column.0).collect::<Vec<_>>())
+                    .bind(
+                        columns
+                            .iter()
+                            .map(|column| column.1.map(|delay| interval(delay.min(LONGEST))))
+                            .collect::<Vec<_>>(),
+                    )
+                    .bind(columns.iter().map(|column| column.2).collect::<Vec<_>>())
+                    .fetch_all(connection)
+                    .await
+            })
         })
         .await?;
         Ok(rows.into_iter().map(Verdict::from).collect())

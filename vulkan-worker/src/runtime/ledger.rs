@@ -332,3 +332,6 @@ impl Book {
 const LONG_RUN: usize = 16;
 /// How long a run may go on without its progress being reported: what a crash repeats of it.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

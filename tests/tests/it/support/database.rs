@@ -29,6 +29,11 @@ impl TestDb {
         Self { pool, database }
     }
 
+    /// A URL of the database.
+    pub(crate) fn url(&self) -> String {
+        self.database.url()
+    }
+
     /// A connection outside the pool.
     pub(crate) async fn connect(&self) -> PgConnection {
         PgConnection::connect_with(&self.database.connect_options())
