@@ -2,13 +2,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use sqlx::postgres::types::PgInterval;
 use sqlx::types::Json;
 use vulkan_names::{Backoff, KindPattern, Start, Subject, check_name};
 
 use crate::client::Client;
 use crate::detach::to_the_end;
 use crate::error::Error;
+use crate::interval::interval;
 
 /// How a consumer group treats the messages of its stream.
 ///
@@ -199,14 +199,5 @@ impl Client {
             Ok(id)
         })
         .await
-    }
-}
-
-/// A duration as Postgres has it, to the microsecond; longer than it can hold is as long as it can.
-pub(crate) fn interval(duration: Duration) -> PgInterval {
-    PgInterval {
-        months: 0,
-        days: 0,
-        microseconds: i64::try_from(duration.as_micros()).unwrap_or(i64::MAX),
     }
 }

@@ -46,6 +46,7 @@ pub mod engine;
 mod error;
 mod event;
 mod group;
+mod interval;
 mod migrate;
 mod operate;
 mod position;
@@ -65,7 +66,6 @@ pub use vulkan_names::{
     Problem, Start, StartError, StreamName, Subject, check_kind, check_name, check_pattern,
     parse_duration, pattern_matches,
 };
-pub use wake::{Bell, Listening};
 
 /// What the code written by `#[derive(Event)]` refers to. Not part of the public interface.
 #[doc(hidden)]

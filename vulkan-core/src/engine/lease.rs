@@ -6,7 +6,7 @@ use sqlx::FromRow;
 use crate::client::Client;
 use crate::detach::answered;
 use crate::error::Error;
-use crate::group::interval;
+use crate::interval::interval;
 
 /// A message still in work, whose lease is to be extended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use sqlx::postgres::types::PgInterval;
 use crate::client::Client;
 use crate::detach::{answered, to_the_end};
 use crate::error::Error;
+use crate::interval::duration;
 
 /// What an idle worker learns about one of its groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,27 +55,4 @@ impl Client {
             })
             .collect())
     }
-
-    /// Housekeeping of the log: partitions ahead, the slot rolled when its time has come, old dedup ids
-    /// forgotten. Workers call it every half minute; without a worker, call it from time to time.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Database`]; whatever was left undone is done by the next call.
-    pub async fn maintain(&self) -> Result<(), Error> {
-        let pool = self.pool().clone();
-        to_the_end(async move {
-            sqlx::query(include_str!("../../queries/maintain.sql"))
-                .execute(&pool)
-                .await?;
-            Ok(())
-        })
-        .await
-    }
-}
-
-/// A span of time without months; below zero it is zero.
-pub(super) fn duration(interval: PgInterval) -> Duration {
-    let days = i64::from(interval.days) * 86_400_000_000;
-    Duration::from_micros(u64::try_from(interval.microseconds.saturating_add(days)).unwrap_or(0))
 }

@@ -5,7 +5,7 @@ use sqlx::FromRow;
 use crate::client::Client;
 use crate::detach::answered;
 use crate::error::Error;
-use crate::group::interval;
+use crate::interval::interval;
 
 /// What became of messages of one group: claims to close, and items of their own.
 ///

@@ -128,7 +128,7 @@ impl<S: Send + Sync + 'static> Claimer<S> {
     }
 
     fn queue(&self, unit: Unit) {
-        match self.group.handler_for(&unit.first) {
+        match self.group.handler_for(&unit.first.kind) {
             Some(handler) => {
                 let most = self.group.handlers[handler]
                     .concurrency
@@ -138,7 +138,7 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                 }
             }
             None => {
-                let outcome = no_handler(&unit.first);
+                let outcome = no_handler(&unit.first.kind);
                 tracing::warn!(
                     stream = &*self.group.stream,
                     group = &*self.group.name,

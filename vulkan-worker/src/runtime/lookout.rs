@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::timeout;
-use vulkan_core::engine::Look;
-use vulkan_core::{Bell, Client, Listening};
+use vulkan_core::Client;
+use vulkan_core::engine::{Bell, Listening, Look};
 
 use super::group::Group;
 use super::patience::{Patience, jittered};

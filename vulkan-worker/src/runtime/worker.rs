@@ -7,7 +7,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
-use vulkan_core::{Bell, Client, Error};
+use vulkan_core::engine::Bell;
+use vulkan_core::{Client, Error};
 
 use super::assigned::Assigned;
 use super::claimer::Claimer;
