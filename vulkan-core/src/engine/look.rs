@@ -5,7 +5,7 @@ use sqlx::FromRow;
 use sqlx::postgres::types::PgInterval;
 
 use crate::client::Client;
-use crate::detach::{answered, to_the_end};
+use crate::detach::answered;
 use crate::error::Error;
 use crate::interval::duration;
 
