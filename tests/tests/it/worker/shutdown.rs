@@ -155,7 +155,7 @@ async fn an_attempt_is_given_back_from_a_row_of_its_own_too() {
     let db = TestDb::new().await;
     let (gate, mut came) = Gate::new();
     let handler = on(
-        options("cut").lease(Duration::from_millis(300)),
+        options("cut").lease(Duration::from_secs(3)),
         move |delivery| {
             let (gate, offset) = (gate.clone(), delivery.offset());
             Box::pin(async move {
