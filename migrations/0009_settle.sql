@@ -36,6 +36,13 @@ BEGIN
         PERFORM vulkan.latch(group_id);
         RETURN QUERY SELECT * FROM vulkan.settle_lanes(g, offsets, settle.tokens, lanes, outcomes, delays, errors);
     END IF;
+    -- Held before they are looked at: an update by ctid does not follow a row that extend() replaces meanwhile.
+    PERFORM FROM (SELECT * FROM unnest(claim_his, claim_tokens) AS v(hi, token) ORDER BY v.hi) u
+    CROSS JOIN LATERAL (SELECT FROM vulkan.claims n WHERE n.group_id = settle.group_id AND n.hi = u.hi
+                        AND n.token = u.token LIMIT 1 FOR UPDATE) y;
+    PERFORM FROM unnest(offsets, settle.tokens, lanes) AS u(o, token, lane)
+    CROSS JOIN LATERAL (SELECT FROM vulkan.exceptions n WHERE u.lane IS NULL AND n.group_id = settle.group_id
+                        AND n."offset" = u.o AND n.token = u.token LIMIT 1 FOR UPDATE) y;
     WITH closed AS (
         UPDATE vulkan.claims c SET settled_at = clock_timestamp(), lease_until = NULL
         FROM unnest(claim_his, claim_tokens) AS u(hi, token)
@@ -161,9 +168,11 @@ BEGIN
                       WHEN i.outcome = 'dead' OR (i.outcome = 'retry' AND coalesce(x.attempts, 0) + 1 >= g.max_attempts) THEN 'dead'
                       ELSE 'ready' END AS status
           FROM unnest(offsets, settle_lanes.tokens, lanes, outcomes, delays, errors) AS i(o, token, lane, outcome, delay, error)
-          CROSS JOIN LATERAL (SELECT n.* FROM vulkan.lanes n WHERE n.group_id = g.group_id AND n.key_hash = i.lane LIMIT 1) l
+          -- Held from here on: the updates below go by ctid, and would not follow a row that extend() replaces meanwhile.
+          CROSS JOIN LATERAL (SELECT n.* FROM vulkan.lanes n WHERE n.group_id = g.group_id AND n.key_hash = i.lane
+                              AND n.token = i.token LIMIT 1 FOR UPDATE) l
           LEFT JOIN vulkan.exceptions x ON x.group_id = g.group_id AND x."offset" = i.o
-          WHERE l.token = i.token AND l.lease_until IS NOT NULL
+          WHERE l.lease_until IS NOT NULL
             -- What was reported done cannot fail any more.
             AND (l.straggler IS NOT NULL OR i.o > l.head OR i.outcome IN ('done', 'progress'))) h;
     -- A run that was handed out with its claim has its record in the claim.

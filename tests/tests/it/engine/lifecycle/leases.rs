@@ -1,6 +1,12 @@
+use sqlx::PgExecutor;
+
 use crate::support::{Message, Publish, Settlement, TestDb, offsets};
 
 async fn extend(db: &TestDb, group: i32, messages: &[Message]) -> Vec<i64> {
+    extend_on(&db.pool, group, messages).await
+}
+
+async fn extend_on(executor: impl PgExecutor<'_>, group: i32, messages: &[Message]) -> Vec<i64> {
     let (mut groups, mut offsets, mut tokens, mut lanes) = (vec![], vec![], vec![], vec![]);
     for message in messages {
         groups.push(group);
@@ -13,7 +19,7 @@ async fn extend(db: &TestDb, group: i32, messages: &[Message]) -> Vec<i64> {
         .bind(offsets)
         .bind(tokens)
         .bind(lanes)
-        .fetch_all(&db.pool)
+        .fetch_all(executor)
         .await
         .unwrap()
 }
@@ -46,6 +52,53 @@ async fn an_extended_lease_is_not_reaped_and_a_lost_one_is_named() {
     db.lose_leases().await;
     assert_eq!(extend(&db, group.id, &all).await, offsets(&all));
     db.check().await;
+}
+
+/// A settlement that meets an extension of the same lease waits for it, and is not lost to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_extension_in_flight_loses_no_settlement() {
+    for place in ["claim", "own row", "lane"] {
+        let db = TestDb::new().await;
+        let group = db.group("audit").await;
+        let offset = match place {
+            "lane" => Publish::keyed("k").send(&db.pool).await,
+            _ => Publish::new("n").send(&db.pool).await,
+        };
+        let mut message = group.claim_one().await;
+        match place {
+            "own row" => {
+                group.settle_one(&message, "running").await;
+                message.claim_hi = None;
+            }
+            "lane" => {
+                group
+                    .settle(&Settlement::closing(std::slice::from_ref(&message)))
+                    .await;
+                message.claim_hi = None;
+            }
+            _ => {}
+        }
+        let mut open = db.pool.begin().await.unwrap();
+        let held = std::slice::from_ref(&message);
+        assert!(extend_on(&mut *open, group.id, held).await.is_empty());
+        let settle = tokio::spawn({
+            let (group, message) = (group.clone(), message.clone());
+            async move { group.done(&[message]).await }
+        });
+        db.until_blocked().await;
+        open.commit().await.unwrap();
+        settle.await.unwrap();
+        let status = group.status(offset).await;
+        assert_eq!(status, Some(("done".into(), 1)), "{place}");
+        let leased: i64 = db
+            .value(
+                "SELECT (SELECT count(*) FROM vulkan.claims WHERE lease_until IS NOT NULL)
+                 + (SELECT count(*) FROM vulkan.lanes)",
+            )
+            .await;
+        assert_eq!(leased, 0, "{place}");
+        db.check().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
