@@ -332,3 +332,53 @@ impl Book {
 const LONG_RUN: usize = 16;
 /// How long a run may go on without its progress being reported: what a crash repeats of it.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use vulkan_core::engine::Claimed;
+
+    use super::*;
+
+    fn unit(offset: i64, token: i64, taken: Instant) -> Unit {
+        Unit {
+            first: Claimed {
+                offset,
+                kind: "n".into(),
+                partition_key: None,
+                payload: serde_json::value::to_raw_value(&offset).unwrap(),
+                headers: None,
+                published_at: std::time::SystemTime::UNIX_EPOCH.into(),
+                attempt: 1,
+                token,
+                claim_hi: Some(offset),
+                lane: None,
+                solo: false,
+            },
+            rest: VecDeque::new(),
+            source: Source::Claim(token),
+            taken,
+            _solo: None,
+        }
+    }
+
+    /// With every slot of the process taken by other groups, nothing of this one is in work that would
+    /// tell its claimer of the room by ending.
+    #[test]
+    fn what_is_given_back_unstarted_makes_room() {
+        let ledger = Ledger::new(1);
+        let taken = Instant::now();
+        ledger.open_claim(1, 7, 1, taken);
+        assert!(ledger.queue(0, unit(1, 7, taken), 1));
+        assert_eq!(ledger.load(), 1);
+        assert!(ledger.room.notified().now_or_never().is_none());
+
+        let within = Duration::from_secs(1);
+        let due = ledger.gather(taken + within, within);
+        assert_eq!(due.late, 1);
+        assert_eq!(due.settlement.claims, [(1, 7)]);
+        assert_eq!(due.settlement.items[0].outcome, Outcome::Release);
+        assert_eq!(ledger.load(), 0);
+        assert!(ledger.room.notified().now_or_never().is_some());
+    }
+}
