@@ -19,14 +19,18 @@ BEGIN
         RAISE EXCEPTION 'there is no cursor group with id %', group_id
             USING ERRCODE = 'VK002', HINT = 'See vulkan.groups; a lifecycle group is worked on by vulkan.claim().';
     END IF;
-    RETURN QUERY
     INSERT INTO vulkan.readers AS r (group_id, reader, term, lease_until)
     VALUES (g.group_id, take_cursor.reader, 1, clock_timestamp() + g.lease)
     ON CONFLICT ON CONSTRAINT readers_pkey DO UPDATE
         SET reader = EXCLUDED.reader, lease_until = EXCLUDED.lease_until,
             term = r.term + (r.reader <> EXCLUDED.reader)::integer
         WHERE r.reader = EXCLUDED.reader OR r.lease_until < clock_timestamp()
-    RETURNING r.term, vulkan.cursor_of(g.group_id);
+    RETURNING r.term INTO term;
+    IF FOUND THEN
+        -- A statement of its own: the row may have been waited for, and its holder have moved the cursor.
+        cursor := vulkan.cursor_of(g.group_id);
+        RETURN NEXT;
+    END IF;
 END $$;
 COMMENT ON FUNCTION vulkan.take_cursor(integer, text) IS 'Makes the caller the active reader of a cursor group, or renews that, for the group''s lease: its term and the committed cursor. No row while another reader is active: a standby asks again. Raises VK002.';
 
