@@ -50,3 +50,31 @@ async fn a_reader_that_waited_for_a_replay_begins_at_its_position() {
     });
     assert_eq!(cursor, beginning);
 }
+
+/// While an old snapshot is held, no version of a row can go: a commit must not leave one of a row
+/// that all commits look up, nor look through those that are left.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_leaves_the_readers_row_alone_and_one_position() {
+    let db = TestDb::new().await;
+    let group = cursor_group(&db, 9).await;
+    let (term, _) = take(&db, group, "active").await;
+    let version = "SELECT ctid::text FROM vulkan.readers";
+    let before: String = db.value(version).await;
+    let offsets: Vec<i64> = sqlx::query_scalar(r#"SELECT "offset" FROM vulkan.events ORDER BY 1"#)
+        .fetch_all(&db.pool)
+        .await
+        .unwrap();
+    for offset in offsets {
+        commit(&db, group, term, offset).await;
+    }
+    assert_eq!(db.value::<String>(version).await, before);
+    let positions: i64 = db.value("SELECT count(*) FROM vulkan.claims").await;
+    assert_eq!(positions, 1);
+
+    db.run("UPDATE vulkan.readers SET lease_until = clock_timestamp() + interval '1 second'")
+        .await;
+    commit(&db, group, term, 1).await;
+    let renewed =
+        "SELECT lease_until > clock_timestamp() + interval '20 seconds' FROM vulkan.readers";
+    assert!(db.value::<bool>(renewed).await);
+}
