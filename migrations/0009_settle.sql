@@ -19,10 +19,6 @@ DECLARE
     g    vulkan.groups;
     live bigint[];
 BEGIN
-    SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = settle.group_id;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'there is no group with id %', group_id USING ERRCODE = 'VK002', HINT = 'See vulkan.groups.';
-    END IF;
     IF cardinality(offsets) <> ALL (ARRAY[cardinality(settle.tokens), cardinality(outcomes)])
        OR cardinality(claim_his) <> cardinality(claim_tokens)
        OR outcomes && ARRAY(SELECT o FROM unnest(outcomes) o EXCEPT VALUES ('done'), ('progress'), ('running'), ('retry'), ('dead'), ('snooze'), ('release')) THEN
@@ -31,9 +27,16 @@ BEGIN
     END IF;
     -- Losing a settlement in a server crash repeats messages, and loses none.
     PERFORM set_config('synchronous_commit', 'off', true);
-    -- The latch comes before any row lock, here as everywhere.
+    -- The latch comes before any row lock, here as everywhere, and before the group is read: what it binds
+    -- can change until then.
     IF EXISTS (SELECT FROM unnest(lanes) l WHERE l IS NOT NULL) THEN
         PERFORM vulkan.latch(group_id);
+    END IF;
+    SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = settle.group_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no group with id %', group_id USING ERRCODE = 'VK002', HINT = 'See vulkan.groups.';
+    END IF;
+    IF EXISTS (SELECT FROM unnest(lanes) l WHERE l IS NOT NULL) THEN
         RETURN QUERY SELECT * FROM vulkan.settle_lanes(g, offsets, settle.tokens, lanes, outcomes, delays, errors);
     END IF;
     -- Held before they are looked at: an update by ctid does not follow a row that extend() replaces meanwhile.

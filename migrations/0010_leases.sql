@@ -178,6 +178,7 @@ BEGIN
                                   AND l.lease_until < clock_timestamp() AND l.lease_until > since)
              ORDER BY x.group_id LOOP
         PERFORM vulkan.latch(g.group_id);
+        SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = g.group_id;
         SELECT array_agg(l.key_hash) INTO due
         FROM (SELECT y.key_hash FROM vulkan.lanes y
               WHERE y.group_id = g.group_id AND y.status = 'processing' AND y.lease_until < clock_timestamp()
