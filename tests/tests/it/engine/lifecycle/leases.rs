@@ -1,6 +1,6 @@
 use sqlx::PgExecutor;
 
-use crate::support::{Message, Publish, Settlement, TestDb, offsets};
+use crate::support::{Message, Publish, Settlement, TestDb, offsets, within};
 
 async fn extend(db: &TestDb, group: i32, messages: &[Message]) -> Vec<i64> {
     extend_on(&db.pool, group, messages).await
@@ -249,4 +249,33 @@ async fn one_bad_row_does_not_wedge_the_reaper() {
         );
         db.check().await;
     }
+}
+
+/// A handler's transaction that completed its message and does not end keeps that message from being
+/// reaped, not the reaper, nor the group's latch through it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_does_not_end_holds_up_one_message() {
+    let db = TestDb::new().await;
+    let group = db.group("audit").await;
+    let stuck = Publish::new("n").send(&db.pool).await;
+    let other = Publish::new("n").send(&db.pool).await;
+    let keyed = Publish::keyed("k").send(&db.pool).await;
+    let token = group.claim().await[0].token;
+    let mut open = db.pool.begin().await.unwrap();
+    sqlx::query("SELECT vulkan.complete($1, $2, $3)")
+        .bind(group.id)
+        .bind(stuck)
+        .bind(token)
+        .execute(&mut *open)
+        .await
+        .unwrap();
+    db.expire_leases().await;
+    within("the reaper", db.run("SELECT vulkan.reap()")).await;
+    for offset in [other, keyed] {
+        assert_eq!(group.status(offset).await, Some(("ready".into(), 1)));
+    }
+    open.commit().await.unwrap();
+    db.lose_leases().await;
+    assert_eq!(group.status(stuck).await, Some(("done".into(), 1)));
+    db.check().await;
 }
