@@ -45,6 +45,8 @@ BEGIN
     END IF;
     -- A claimer that finds the latch taken does not queue up: it works, or comes back.
     IF room > 0 AND pg_try_advisory_xact_lock(1459617792, group_id) THEN
+        -- What the group binds could change until now.
+        SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = claim.group_id;
         -- Again where all of a stretch was passed over, so that no row means nothing to do.
         FOR i IN 1 .. 10 LOOP
             RETURN QUERY SELECT * FROM vulkan.claim_log(g, worker, room, max_bytes);

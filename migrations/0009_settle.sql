@@ -19,10 +19,6 @@ DECLARE
     g    vulkan.groups;
     live bigint[];
 BEGIN
-    SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = settle.group_id;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'there is no group with id %', group_id USING ERRCODE = 'VK002', HINT = 'See vulkan.groups.';
-    END IF;
     IF cardinality(offsets) <> ALL (ARRAY[cardinality(settle.tokens), cardinality(outcomes)])
        OR cardinality(claim_his) <> cardinality(claim_tokens)
        OR outcomes && ARRAY(SELECT o FROM unnest(outcomes) o EXCEPT VALUES ('done'), ('progress'), ('running'), ('retry'), ('dead'), ('snooze'), ('release')) THEN
@@ -31,11 +27,25 @@ BEGIN
     END IF;
     -- Losing a settlement in a server crash repeats messages, and loses none.
     PERFORM set_config('synchronous_commit', 'off', true);
-    -- The latch comes before any row lock, here as everywhere.
+    -- The latch comes before any row lock, here as everywhere, and before the group is read: what it binds
+    -- can change until then.
     IF EXISTS (SELECT FROM unnest(lanes) l WHERE l IS NOT NULL) THEN
         PERFORM vulkan.latch(group_id);
+    END IF;
+    SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = settle.group_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no group with id %', group_id USING ERRCODE = 'VK002', HINT = 'See vulkan.groups.';
+    END IF;
+    IF EXISTS (SELECT FROM unnest(lanes) l WHERE l IS NOT NULL) THEN
         RETURN QUERY SELECT * FROM vulkan.settle_lanes(g, offsets, settle.tokens, lanes, outcomes, delays, errors);
     END IF;
+    -- Held before they are looked at: an update by ctid does not follow a row that extend() replaces meanwhile.
+    PERFORM FROM (SELECT * FROM unnest(claim_his, claim_tokens) AS v(hi, token) ORDER BY v.hi) u
+    CROSS JOIN LATERAL (SELECT FROM vulkan.claims n WHERE n.group_id = settle.group_id AND n.hi = u.hi
+                        AND n.token = u.token LIMIT 1 FOR UPDATE) y;
+    PERFORM FROM unnest(offsets, settle.tokens, lanes) AS u(o, token, lane)
+    CROSS JOIN LATERAL (SELECT FROM vulkan.exceptions n WHERE u.lane IS NULL AND n.group_id = settle.group_id
+                        AND n."offset" = u.o AND n.token = u.token LIMIT 1 FOR UPDATE) y;
     WITH closed AS (
         UPDATE vulkan.claims c SET settled_at = clock_timestamp(), lease_until = NULL
         FROM unnest(claim_his, claim_tokens) AS u(hi, token)
@@ -185,8 +195,9 @@ BEGIN
                       WHEN i.outcome = 'dead' OR (i.outcome = 'retry' AND coalesce(x.attempts, 0) + 1 >= g.max_attempts) THEN 'dead'
                       ELSE 'ready' END AS status
           FROM unnest(offsets, settle_lanes.tokens, lanes, outcomes, delays, errors) AS i(o, token, lane, outcome, delay, error)
+          -- Held from here on: the updates below go by ctid, and would not follow a row that extend() replaces meanwhile.
           LEFT JOIN LATERAL (SELECT n.* FROM vulkan.lanes n WHERE n.group_id = g.group_id AND n.key_hash = i.lane
-                             AND n.token = i.token AND n.lease_until IS NOT NULL LIMIT 1) l ON true
+                             AND n.token = i.token AND n.lease_until IS NOT NULL LIMIT 1 FOR UPDATE) l ON true
           LEFT JOIN LATERAL (SELECT n.attempts, n.status FROM vulkan.exceptions n
                              WHERE n.group_id = g.group_id AND n."offset" = i.o LIMIT 1) x ON true
           WHERE i.lane IS NOT NULL) h;

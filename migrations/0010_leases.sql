@@ -159,7 +159,7 @@ COMMENT ON FUNCTION vulkan.reap_lanes(vulkan.groups, bigint[]) IS 'Internal. Tak
 
 CREATE FUNCTION vulkan.reap(look_back interval DEFAULT NULL, at_most integer DEFAULT 1000)
 RETURNS TABLE (claims integer, exceptions integer, lanes integer)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET lock_timeout = '500ms' AS $$
 #variable_conflict use_column
 DECLARE
     since   CONSTANT timestamptz := coalesce(clock_timestamp() - look_back, '-infinity');
@@ -177,7 +177,14 @@ BEGIN
              WHERE x.group_id IN (SELECT l.group_id FROM vulkan.lanes l WHERE l.status = 'processing'
                                   AND l.lease_until < clock_timestamp() AND l.lease_until > since)
              ORDER BY x.group_id LOOP
-        PERFORM vulkan.latch(g.group_id);
+        -- A handler's transaction that completed a message and does not end must not keep the latches here, and
+        -- through them the groups, waiting for it; nor one group the others.
+        BEGIN
+            PERFORM vulkan.latch(g.group_id);
+        EXCEPTION WHEN lock_not_available THEN
+            CONTINUE;
+        END;
+        SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = g.group_id;
         SELECT array_agg(l.key_hash) INTO due
         FROM (SELECT y.key_hash FROM vulkan.lanes y
               WHERE y.group_id = g.group_id AND y.status = 'processing' AND y.lease_until < clock_timestamp()

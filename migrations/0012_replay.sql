@@ -9,8 +9,8 @@ LANGUAGE plpgsql AS $$
 DECLARE
     g vulkan.groups;
 BEGIN
+    PERFORM vulkan.latch(vulkan.group_id(stream, consumer_group));
     SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = vulkan.group_id(stream, consumer_group);
-    PERFORM vulkan.latch(g.group_id);
     cursor_is := vulkan.resolve_position(stream, replay.to_offset, replay.to_time, replay.to_position, replay.to_group);
     cursor_was := vulkan.cursor_of(g.group_id);
     IF replay.to_position = 'latest' THEN

@@ -1,6 +1,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
+use futures::FutureExt;
 use serde_json::value::RawValue;
 use vulkan_core::engine::{Claimed, Fate, Held, Item, Outcome, Verdict};
 
@@ -201,4 +202,21 @@ fn what_is_abandoned_goes_back_once() {
     // The handler ends after all: too late to be heard.
     ledger.end(run.id, Outcome::Done);
     assert!(ledger.gather(start, BOUND).is_empty());
+}
+
+/// With every slot of the process taken by other groups, nothing of this one is in work that would
+/// tell its claimer of the room by ending.
+#[test]
+fn what_is_given_back_unstarted_makes_room() {
+    let taken = Instant::now();
+    let ledger = claimed(&[1], taken);
+    assert_eq!(ledger.load(), 1);
+    assert!(ledger.room.notified().now_or_never().is_none());
+
+    let due = ledger.gather(taken + BOUND, BOUND);
+    assert_eq!(due.late, 1);
+    assert_eq!(due.settlement.claims, [(1, CLAIM)]);
+    assert_eq!(said(&due.settlement.items), [(1, Outcome::Release)]);
+    assert_eq!(ledger.load(), 0);
+    assert!(ledger.room.notified().now_or_never().is_some());
 }
