@@ -8,7 +8,10 @@ use crate::flight::Flight;
 use crate::totals;
 use crate::tower::Tower;
 
-/// What the run itself knows; everything else is counted from the database and checked against the CSV.
+/// What the group aircraft grants a message before it is dead.
+const RETRIES: i64 = 2;
+
+/// What was noted while it ran: times, and counts to be checked against the CSV.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) published: Duration,
@@ -121,7 +124,9 @@ pub(crate) async fn close(
         == 0
         && outcome.counted == flights.len()
         && usize::try_from(outcome.dead)? == cancelled
-        && outcome.redriven == outcome.dead)
+        && outcome.retries == RETRIES * outcome.dead
+        && outcome.redriven == outcome.dead
+        && totals == expected)
 }
 
 fn line(what: &str, value: &str) {

@@ -12,6 +12,8 @@ const PING: Duration = Duration::from_secs(3);
 
 /// A handle on the log and the lifecycle in one database. Cheap to clone.
 ///
+/// It works on a Tokio runtime, and panics on another.
+///
 /// # Cancel safety
 ///
 /// A call that is dropped before it returns still runs to its end in the background, so nothing is
@@ -69,8 +71,8 @@ impl Client {
 
     /// Uses a pool you have already.
     ///
-    /// A worker needs a connection for each call under way, of which it has at most three, and one
-    /// beside the pool that listens.
+    /// A worker makes up to two calls at a time for each of its groups, and four for all of them; what
+    /// finds no connection free waits its turn. It listens on one more, beside the pool.
     pub fn new(pool: PgPool) -> Self {
         Self { pool }
     }

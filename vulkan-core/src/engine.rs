@@ -30,6 +30,7 @@ pub use crate::wake::{Bell, Listening};
 
 /// What a worker needs to know of a group that stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Standing {
     /// The stream it reads.
     pub stream_id: i32,

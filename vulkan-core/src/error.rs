@@ -91,6 +91,7 @@ pub enum Error {
 
 /// A refusal of the engine: what it said, and what it says to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Refusal {
     /// What was refused, and why.
     pub message: String,

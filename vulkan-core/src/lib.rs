@@ -62,9 +62,8 @@ pub use operate::{DryRun, GroupOverview, Inspected, Redrive, Replayed, Status};
 pub use position::Position;
 pub use publish::{IntoMessage, Message};
 pub use vulkan_names::{
-    Backoff, BackoffError, DurationError, GroupName, Kind, KindPattern, MAX_RETRIES, NameError,
-    Problem, Start, StartError, StreamName, Subject, check_kind, check_name, check_pattern,
-    parse_duration, pattern_matches,
+    Backoff, BackoffError, DurationError, GroupName, KindPattern, NameError, Problem, Start,
+    StartError, Subject,
 };
 
 /// What the code written by `#[derive(Event)]` refers to. Not part of the public interface.

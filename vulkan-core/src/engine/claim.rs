@@ -1,3 +1,5 @@
+use std::fmt;
+
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use serde_json::value::RawValue;
@@ -10,7 +12,7 @@ use crate::detach::answered;
 use crate::error::Error;
 
 /// A message as it is handed out.
-#[derive(Debug)]
+#[non_exhaustive]
 pub struct Claimed {
     /// The event's offset.
     pub offset: i64,
@@ -34,6 +36,23 @@ pub struct Claimed {
     pub lane: Option<i64>,
     /// It came back from a lost lease: handle no second such message beside it.
     pub solo: bool,
+}
+
+/// Leaves out the payload and the headers, which may hold what no log should.
+impl fmt::Debug for Claimed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claimed")
+            .field("offset", &self.offset)
+            .field("kind", &self.kind)
+            .field("partition_key", &self.partition_key)
+            .field("published_at", &self.published_at)
+            .field("attempt", &self.attempt)
+            .field("token", &self.token)
+            .field("claim_hi", &self.claim_hi)
+            .field("lane", &self.lane)
+            .field("solo", &self.solo)
+            .finish_non_exhaustive()
+    }
 }
 
 // By position: this is the hot path, and the query stands beside it.

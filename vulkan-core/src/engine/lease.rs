@@ -35,6 +35,7 @@ pub struct Lost {
 
 /// What a look for lost leases gave back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, FromRow)]
+#[non_exhaustive]
 pub struct Reaped {
     /// Claims, each of any number of messages.
     pub claims: i32,

@@ -11,6 +11,7 @@ use crate::interval::duration;
 
 /// What an idle worker learns about one of its groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Look {
     /// The group.
     pub group_id: i32,

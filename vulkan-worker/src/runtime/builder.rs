@@ -19,6 +19,26 @@ use crate::handler::{ErasedHandler, Handler, HandlerOptions, IntoHandler};
 /// | [`poll`](Self::poll) | a look for work every second while nothing rings |
 /// | [`listen`](Self::listen) | a connection of its own listens for publishers |
 /// | [`name`](Self::name) | host name, process id and a random part |
+///
+/// # Examples
+///
+/// ```no_run
+/// # use vulkan_core::Client;
+/// # use vulkan_worker::{Delivery, Handler, HandlerOptions, Result, Worker, shutdown_signal};
+/// # struct Audit;
+/// # impl<S: Sync> Handler<S> for Audit {
+/// #     fn options(&self) -> HandlerOptions { HandlerOptions::new("orders", "audit") }
+/// #     async fn call(&self, _: &Delivery, _: &S) -> Result { Ok(()) }
+/// # }
+/// # async fn example(client: Client) -> std::result::Result<(), vulkan_worker::RunError> {
+/// Worker::builder(client)
+///     .state("what handlers share")
+///     .register_with(Audit, |options| options.concurrency(4))
+///     .concurrency(16)
+///     .run(shutdown_signal())
+///     .await
+/// # }
+/// ```
 #[must_use = "a builder does nothing until `.run(..)` or `.build()`"]
 pub struct WorkerBuilder<S> {
     client: Client,

@@ -60,6 +60,7 @@ const LAST_REPORT: Duration = Duration::from_secs(5);
 /// # Ok(())
 /// # }
 /// ```
+#[must_use = "a worker does nothing until `.run(..)`"]
 pub struct Worker<S> {
     client: Client,
     state: Arc<S>,
@@ -96,8 +97,9 @@ impl<S: Send + Sync + 'static> Worker<S> {
     /// Streams and groups that do not exist are made first. Then the worker claims, handles and
     /// settles; a database that goes away is waited for. Asked to stop, it claims nothing more, gives
     /// back what has not begun, tells running handlers (see [`Delivery::cancelled`](crate::Delivery::cancelled)),
-    /// lets them finish within the grace period while their leases are still extended, gives back the rest with no attempt spent, reports what became of
-    /// everything, and returns. Asked to stop at once, the grace period is over.
+    /// lets them finish within the grace period while their leases are still extended, gives back the
+    /// rest with no attempt spent, reports what became of everything, and returns. Asked to stop at
+    /// once, the grace period is over.
     ///
     /// # Errors
     ///
