@@ -12,7 +12,6 @@ use crate::detach::answered;
 use crate::error::Error;
 
 /// A message as it is handed out.
-#[non_exhaustive]
 pub struct Claimed {
     /// The event's offset.
     pub offset: i64,
