@@ -81,6 +81,7 @@ CREATE TABLE vulkan.exceptions (
 ) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX exceptions_ready ON vulkan.exceptions (group_id, solo, run_at) WHERE status = 'ready' AND lane IS NULL;
 CREATE INDEX exceptions_lane ON vulkan.exceptions (group_id, lane, "offset") WHERE status = 'ready' AND lane IS NOT NULL;
+CREATE INDEX exceptions_lane_due ON vulkan.exceptions (group_id, lane, solo, run_at) WHERE status = 'ready' AND lane IS NOT NULL;
 CREATE INDEX exceptions_leased ON vulkan.exceptions (lease_until) WHERE status = 'processing';
 CREATE INDEX exceptions_dead ON vulkan.exceptions (group_id, updated_at) WHERE status = 'dead';
 COMMENT ON TABLE vulkan.exceptions IS 'One row: one message with a story of its own. It failed, is dead, is delayed, outlived its claim, or was skipped.';

@@ -123,7 +123,7 @@ BEGIN
     FROM unnest(keys, heads) AS u(key, head)
     CROSS JOIN LATERAL (SELECT x.head FROM vulkan.lanes x WHERE x.group_id = g.group_id AND x.key_hash = u.key LIMIT 1) l;
     WITH next AS MATERIALIZED (
-        SELECT l.ctid AS row_id, coalesce(u.head, l.head) AS head, n."offset", n.due_at, s.due_at AS late_due_at, s.solo AS late_solo
+        SELECT l.ctid AS row_id, coalesce(u.head, l.head) AS head, n."offset", n.due_at, least(p.due_at, s.due_at) AS late_due_at, s.due_at IS NOT NULL AS late_solo
         FROM unnest(keys, heads) AS u(key, head)
         CROSS JOIN LATERAL (SELECT x.ctid, x.* FROM vulkan.lanes x
                             WHERE x.group_id = g.group_id AND x.key_hash = u.key LIMIT 1) l
@@ -137,10 +137,15 @@ BEGIN
               AND coalesce(x.status, 'ready') = 'ready'
               AND (g.unfiltered OR vulkan.is_message(g.group_id, e."offset", e.kind, e.headers))
             ORDER BY e."offset" LIMIT 1) n ON true
+        -- Two look-ups in place of one aggregate: a key can have very many redriven messages.
         LEFT JOIN LATERAL (
-            SELECT min(x.run_at) AS due_at, bool_or(x.solo) AS solo FROM vulkan.exceptions x
-            WHERE l.redriven AND x.group_id = l.group_id AND x.lane = l.key_hash AND x.status = 'ready'
-              AND x."offset" <= coalesce(u.head, l.head)) s ON true
+            SELECT x.run_at AS due_at FROM vulkan.exceptions x
+            WHERE l.redriven AND x.group_id = g.group_id AND x.lane = l.key_hash AND x.status = 'ready' AND NOT x.solo
+              AND x."offset" <= coalesce(u.head, l.head) ORDER BY x.run_at LIMIT 1) p ON true
+        LEFT JOIN LATERAL (
+            SELECT x.run_at AS due_at FROM vulkan.exceptions x
+            WHERE l.redriven AND x.group_id = g.group_id AND x.lane = l.key_hash AND x.status = 'ready' AND x.solo
+              AND x."offset" <= coalesce(u.head, l.head) ORDER BY x.run_at LIMIT 1) s ON true
     ), drained AS (
         DELETE FROM vulkan.lanes l USING next n
         WHERE l.ctid = n.row_id AND n."offset" IS NULL AND n.late_due_at IS NULL
@@ -148,7 +153,7 @@ BEGIN
     UPDATE vulkan.lanes l
     SET head = n.head, status = 'ready', straggler = NULL, through = n.head, worker = NULL, lease_until = NULL,
         redriven = n.late_due_at IS NOT NULL,
-        solo = coalesce(n.late_solo, false) OR n.head < l.solo_until,
+        solo = n.late_solo OR n.head < l.solo_until,
         run_at = coalesce(least(n.late_due_at, CASE WHEN n."offset" IS NOT NULL THEN coalesce(n.due_at, at) END), at)
     FROM next n
     WHERE l.ctid = n.row_id AND (n."offset" IS NOT NULL OR n.late_due_at IS NOT NULL);

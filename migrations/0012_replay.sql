@@ -47,6 +47,10 @@ COMMENT ON FUNCTION vulkan.replay(text, text, bigint, timestamptz, text, text, b
 'Sets a group to another position, given as for resolve_position(). Backwards, everything above it is handed out again, under the rules bound now: what is in flight there is fenced (its settlement will be stale), retries and dead letters there are forgotten. Forwards, what waits in between is passed over, what waits behind busy keys too; retries and dead letters stay. Keyed work in flight is fenced either way. What was passed over counts as done. A group that stands at the position already is left as it is, its lanes too.
 Returns the cursor before and after, and how many messages come again, are passed over, are fenced while in flight, and how many retries and dead letters are forgotten.';
 
+CREATE FUNCTION vulkan.await_completions(group_id integer) RETURNS void
+LANGUAGE sql SET lock_timeout = '5s' AS $$ SELECT pg_advisory_xact_lock(1459617795, group_id) $$;
+COMMENT ON FUNCTION vulkan.await_completions(integer) IS 'Internal. Waits for the transactions that have called complete() for a group, for five seconds at most, and keeps new ones out until the caller''s transaction ends.';
+
 CREATE FUNCTION vulkan.rewind(g vulkan.groups, x bigint) RETURNS void
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -54,6 +58,7 @@ DECLARE
     standing vulkan.claims;
     rules    jsonb;
 BEGIN
+    PERFORM vulkan.await_completions(g.group_id);
     SELECT c.* INTO standing FROM vulkan.claims c
     WHERE c.group_id = g.group_id AND c.hi > rewind.x ORDER BY c.hi LIMIT 1 FOR UPDATE;
     DELETE FROM vulkan.claims c WHERE c.group_id = g.group_id AND c.hi > rewind.x;

@@ -4,6 +4,8 @@ CREATE FUNCTION vulkan.complete(group_id integer, event_offset bigint, token big
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
+    -- A rewind waits for this transaction, lest what it marks done survives it.
+    PERFORM pg_advisory_xact_lock_shared(1459617795, group_id);
     IF lane IS NOT NULL THEN
         INSERT INTO vulkan.exceptions AS x (group_id, "offset", status, lane, attempts, token, claimed_at, worker)
         SELECT l.group_id, complete.event_offset, 'done', l.key_hash, 1, l.token, l.claimed_at, l.worker

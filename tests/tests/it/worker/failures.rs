@@ -123,7 +123,10 @@ async fn a_handler_says_what_becomes_of_its_message() {
     let stand = db
         .until_stands("says", long, "dead", |s| s.is("dead", 1))
         .await;
-    assert_eq!(stand.last_error.unwrap().len(), vulkan::HandlerError::MAX_MESSAGE_LEN);
+    assert_eq!(
+        stand.last_error.unwrap().len(),
+        vulkan::HandlerError::MAX_MESSAGE_LEN
+    );
     db.until_is("says", never, "ready", 1).await;
 
     db.all_due().await;

@@ -242,3 +242,28 @@ async fn a_replay_to_where_the_group_stands_changes_nothing() {
     group.done(&[busy]).await;
     assert_eq!(group.claim_one().await.offset, behind);
 }
+
+/// A handler that completes its message while the group is set back: the replay waits for it, and the
+/// message comes again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rewind_outlasts_a_completion_under_way() {
+    let db = TestDb::new().await;
+    let group = db.group("audit").await;
+    let offset = Publish::new("n").send(&db.pool).await;
+    let token = group.claim_one().await.token;
+    let mut open = db.pool.begin().await.unwrap();
+    sqlx::query("SELECT vulkan.complete($1, $2, $3)")
+        .bind(group.id)
+        .bind(offset)
+        .bind(token)
+        .execute(&mut *open)
+        .await
+        .unwrap();
+    let rewind = "SELECT vulkan.replay('orders', 'audit', to_position => 'earliest')";
+    tokio::join!(db.run(rewind), async {
+        db.until_blocked().await;
+        open.commit().await.unwrap();
+    });
+    assert_eq!(offsets(&group.claim().await), [offset]);
+    db.check().await;
+}
