@@ -23,6 +23,30 @@ impl Settlement {
     pub fn is_empty(&self) -> bool {
         self.claims.is_empty() && self.items.is_empty()
     }
+
+    /// The same in parts that can be reported one by one: each claim with its own items, and each
+    /// other item.
+    pub fn parts(&self) -> Vec<Self> {
+        let of_claim = |item: &Item, token| item.lane.is_none() && item.token == token;
+        let claims = self.claims.iter().map(|&(hi, token)| Self {
+            claims: vec![(hi, token)],
+            items: self
+                .items
+                .iter()
+                .filter(|item| of_claim(item, token))
+                .cloned()
+                .collect(),
+        });
+        let others = self
+            .items
+            .iter()
+            .filter(|item| !self.claims.iter().any(|&(_, token)| of_claim(item, token)))
+            .map(|item| Self {
+                claims: Vec::new(),
+                items: vec![item.clone()],
+            });
+        claims.chain(others).collect()
+    }
 }
 
 /// What became of one message, or of a lane's run up to it.
@@ -172,5 +196,51 @@ impl From<Row> for Verdict {
                 _ => Fate::Stale,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_say_the_same_claim_by_claim_and_item_by_item() {
+        let item = |offset, token, lane| Item {
+            offset,
+            token,
+            lane,
+            outcome: Outcome::Release,
+        };
+        let whole = Settlement {
+            claims: vec![(10, 1), (20, 2)],
+            items: vec![
+                item(5, 1, None),
+                item(6, 1, Some(9)),
+                item(7, 3, None),
+                item(15, 2, None),
+            ],
+        };
+        let parts = whole.parts();
+        let said: Vec<_> = parts
+            .iter()
+            .map(|part| {
+                (
+                    part.claims.clone(),
+                    part.items
+                        .iter()
+                        .map(|item| item.offset)
+                        .collect::<Vec<_>>(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            said,
+            [
+                (vec![(10, 1)], vec![5]),
+                (vec![(20, 2)], vec![15]),
+                (vec![], vec![6]),
+                (vec![], vec![7]),
+            ]
+        );
     }
 }

@@ -74,7 +74,14 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     match text {
-        Some(text) => format!("panicked: {}", text.replace('\0', "\u{fffd}")),
+        Some(text) => {
+            // Text of any size and kind; the database takes no NUL.
+            let text = text
+                .chars()
+                .take(1024)
+                .map(|c| if c == '\0' { '\u{fffd}' } else { c });
+            format!("panicked: {}", text.collect::<String>())
+        }
         None => "panicked".into(),
     }
 }

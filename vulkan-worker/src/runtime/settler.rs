@@ -12,6 +12,9 @@ use super::patience::Patience;
 /// How often deadlines are looked at while nothing is reported.
 const TICK: Duration = Duration::from_millis(200);
 
+/// After so many refusals that are no passing fault, a settlement is taken apart.
+const REFUSALS: u32 = 3;
+
 /// Reports what became of the messages of one group, until told to finish.
 pub(super) struct Settler<S> {
     pub(super) client: Client,
@@ -68,6 +71,7 @@ impl<S> Settler<S> {
 
     async fn report(&self, due: &Due) {
         let mut patience = Patience::new();
+        let mut refusals = 0;
         loop {
             match self
                 .client
@@ -88,8 +92,28 @@ impl<S> Settler<S> {
                 }
                 Err(error) => {
                     tracing::warn!(stream = &*self.group.stream, group = &*self.group.name, %error, "cannot settle");
+                    refusals += u32::from(!error.is_transient());
+                    if refusals == REFUSALS {
+                        return self.report_singly(due).await;
+                    }
                     tokio::time::sleep(patience.delay()).await;
                 }
+            }
+        }
+    }
+
+    /// One bad item must not hold up the others: what the database refuses by itself, too, is left to
+    /// its lease, and handled again when that runs out.
+    async fn report_singly(&self, due: &Due) {
+        for part in due.settlement.parts() {
+            match self.client.settle(self.group.id, part).await {
+                Ok(verdicts) => {
+                    self.group.ledger.settled(due, &verdicts);
+                }
+                Err(error) => tracing::error!(
+                    stream = &*self.group.stream, group = &*self.group.name, %error,
+                    "cannot settle a message; it is handled again when its lease runs out"
+                ),
             }
         }
     }
