@@ -17,7 +17,8 @@ COMMENT ON COLUMN vulkan.meta.min_compatible IS 'The oldest client schema versio
 COMMENT ON COLUMN vulkan.meta.slot_length IS 'How long a slot of the log lasts before maintain() rolls to the next one.';
 COMMENT ON COLUMN vulkan.meta.slots_ahead IS 'How many slots ahead of the current one have their partitions already.';
 COMMENT ON COLUMN vulkan.meta.dedup_window IS 'How long a dedup_id is remembered.';
-INSERT INTO vulkan.meta (schema_version, min_compatible) VALUES (1, 1);
+-- The version is set by the last migration: a client must not take part of a schema for the whole.
+INSERT INTO vulkan.meta (schema_version, min_compatible) VALUES (0, 0);
 
 CREATE TABLE vulkan.streams (
     stream_id           integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY CHECK (stream_id BETWEEN 1 AND 65535),

@@ -70,8 +70,9 @@ DECLARE
     next_slot bigint;
 BEGIN
     PERFORM pg_advisory_xact_lock(1459617793, 0);
-    -- Read under the latch: two rollers on one reading would set the sequence back.
-    SELECT last_value / 1000000000 + 1 INTO next_slot FROM vulkan.offset_seq;
+    -- Read under the latch: two rollers on one reading would set the sequence back. So would publishers
+    -- that reach the next slot by themselves meanwhile: when it is near, the one after it is taken.
+    SELECT (last_value + 100000000) / 1000000000 + 1 INTO next_slot FROM vulkan.offset_seq;
     PERFORM vulkan.ensure_partitions(s.stream_id, next_slot + m.slots_ahead)
     FROM vulkan.streams s, vulkan.meta m;
     PERFORM setval('vulkan.offset_seq', next_slot * 1000000000, true);

@@ -38,8 +38,13 @@ COMMENT ON COLUMN vulkan.bindings.rules IS 'The rules as given: [{"kind": patter
 COMMENT ON COLUMN vulkan.bindings.kind_regex IS 'The rules without headers, compiled to one expression.';
 COMMENT ON COLUMN vulkan.bindings.header_rules IS 'The rules with headers: [{"regex": …, "headers": …}].';
 
+-- No foreign key to the group here and below: each row written would lock the group's row, and what many
+-- transactions lock at once costs them all.
+--
+-- Who looks a row up by its key asks lease_until whether it is held, never status: a partial index on
+-- status would offer itself for that, and on a table that seems empty it would be scanned from end to end.
 CREATE TABLE vulkan.claims (
-    group_id    integer NOT NULL REFERENCES vulkan.groups ON DELETE CASCADE,
+    group_id    integer NOT NULL,
     hi          bigint NOT NULL,
     lo          bigint NOT NULL CHECK (lo <= hi),
     token       bigint NOT NULL,
@@ -49,15 +54,16 @@ CREATE TABLE vulkan.claims (
     messages    integer NOT NULL,
     origin      text NOT NULL CHECK (origin IN ('claim', 'pass', 'seek')),
     worker      text,
-    PRIMARY KEY (group_id, hi)
-) WITH (fillfactor = 85);
+    PRIMARY KEY (group_id, hi),
+    CONSTRAINT leased_while_open CHECK ((settled_at IS NULL) = (lease_until IS NOT NULL))
+) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX claims_open ON vulkan.claims (lease_until) WHERE settled_at IS NULL;
 COMMENT ON TABLE vulkan.claims IS 'One row: one lease over a range (lo, hi] of the log, held by one worker. The highest hi is the group''s cursor. A settled claim stays: it is the record of the done messages in it.';
 COMMENT ON COLUMN vulkan.claims.token IS 'The fence: only who knows it may settle the claim.';
-COMMENT ON COLUMN vulkan.claims.origin IS 'claim: handed out. pass: nothing in the range matched the binding. seek: the group was created or set here; what lies in the range was never handed out.';
+COMMENT ON COLUMN vulkan.claims.origin IS 'claim: handed out. pass: nothing in the range was to be handed out, because it did not match or its keys have their lanes. seek: the group was created or set here; what lies in the range was never handed out.';
 
 CREATE TABLE vulkan.exceptions (
-    group_id    integer NOT NULL REFERENCES vulkan.groups ON DELETE CASCADE,
+    group_id    integer NOT NULL,
     "offset"    bigint NOT NULL,
     status      text NOT NULL CHECK (status IN ('ready', 'processing', 'done', 'dead')),
     lane        bigint,
@@ -70,10 +76,12 @@ CREATE TABLE vulkan.exceptions (
     worker      text,
     last_error  text,
     updated_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (group_id, "offset")
-) WITH (fillfactor = 85);
+    PRIMARY KEY (group_id, "offset"),
+    CONSTRAINT leased_while_processing CHECK ((status = 'processing') = (lease_until IS NOT NULL))
+) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX exceptions_ready ON vulkan.exceptions (group_id, solo, run_at) WHERE status = 'ready' AND lane IS NULL;
 CREATE INDEX exceptions_lane ON vulkan.exceptions (group_id, lane, "offset") WHERE status = 'ready' AND lane IS NOT NULL;
+CREATE INDEX exceptions_lane_due ON vulkan.exceptions (group_id, lane, solo, run_at) WHERE status = 'ready' AND lane IS NOT NULL;
 CREATE INDEX exceptions_leased ON vulkan.exceptions (lease_until) WHERE status = 'processing';
 CREATE INDEX exceptions_dead ON vulkan.exceptions (group_id, updated_at) WHERE status = 'dead';
 COMMENT ON TABLE vulkan.exceptions IS 'One row: one message with a story of its own. It failed, is dead, is delayed, outlived its claim, or was skipped.';
@@ -83,13 +91,14 @@ COMMENT ON COLUMN vulkan.exceptions.token IS 'The fence: grows with every hand-o
 COMMENT ON COLUMN vulkan.exceptions.solo IS 'It came back from a lost lease, so it may have killed its process: handed out alone.';
 
 CREATE TABLE vulkan.lanes (
-    group_id    integer NOT NULL REFERENCES vulkan.groups ON DELETE CASCADE,
+    group_id    integer NOT NULL,
     key_hash    bigint NOT NULL,
     head        bigint NOT NULL,
     through     bigint NOT NULL,
     status      text NOT NULL CHECK (status IN ('ready', 'processing', 'blocked')),
     straggler   bigint,
     redriven    boolean NOT NULL DEFAULT false,
+    opened      boolean NOT NULL DEFAULT true,
     solo_until  bigint NOT NULL DEFAULT 0,
     solo        boolean NOT NULL DEFAULT false,
     token       bigint NOT NULL,
@@ -97,20 +106,22 @@ CREATE TABLE vulkan.lanes (
     claimed_at  timestamptz,
     lease_until timestamptz,
     worker      text,
-    PRIMARY KEY (group_id, key_hash)
-) WITH (fillfactor = 70);
+    PRIMARY KEY (group_id, key_hash),
+    CONSTRAINT leased_while_processing CHECK ((status = 'processing') = (lease_until IS NOT NULL))
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX lanes_ready ON vulkan.lanes (group_id, solo, run_at) WHERE status = 'ready';
 CREATE INDEX lanes_leased ON vulkan.lanes (lease_until) WHERE status = 'processing';
 COMMENT ON TABLE vulkan.lanes IS 'One row: one partition key with unresolved messages, which are its events above head up to the group''s cursor. No lane: the key is drained.';
 COMMENT ON COLUMN vulkan.lanes.head IS 'Everything of the key at or below it is resolved, stragglers apart.';
 COMMENT ON COLUMN vulkan.lanes.through IS 'While processing: the run handed out ends here.';
 COMMENT ON COLUMN vulkan.lanes.straggler IS 'While processing: the redriven message below head that was handed out.';
+COMMENT ON COLUMN vulkan.lanes.opened IS 'Its run was handed out with the claim that opened the lane.';
 COMMENT ON COLUMN vulkan.lanes.redriven IS 'Messages below head were redriven and wait; they go first.';
 COMMENT ON COLUMN vulkan.lanes.solo_until IS 'Up to here messages are handed out alone: they were in flight when a lease was lost.';
 COMMENT ON COLUMN vulkan.lanes.solo IS 'What it hands out next may be one of those, or a redriven message whose lease was lost.';
 
 CREATE TABLE vulkan.runs (
-    group_id   integer NOT NULL REFERENCES vulkan.groups ON DELETE CASCADE,
+    group_id   integer NOT NULL,
     key_hash   bigint NOT NULL,
     hi         bigint NOT NULL,
     lo         bigint NOT NULL,

@@ -45,7 +45,13 @@ BEGIN
     END IF;
     -- A claimer that finds the latch taken does not queue up: it works, or comes back.
     IF room > 0 AND pg_try_advisory_xact_lock(1459617792, group_id) THEN
-        RETURN QUERY SELECT * FROM vulkan.claim_log(g, worker, room, max_bytes);
+        -- What the group binds could change until now.
+        SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = claim.group_id;
+        -- Again where all of a stretch was passed over, so that no row means nothing to do.
+        FOR i IN 1 .. 10 LOOP
+            RETURN QUERY SELECT * FROM vulkan.claim_log(g, worker, room, max_bytes);
+            EXIT WHEN FOUND OR NOT vulkan.has_events(g.stream_id, vulkan.cursor_of(g.group_id), (SELECT h.lso FROM vulkan.horizon(g.stream_id) h));
+        END LOOP;
     END IF;
 END $$;
 COMMENT ON FUNCTION vulkan.claim(integer, text, integer, integer, boolean, bigint) IS 'Hands out up to max_messages messages of a group under its lease, keyed ones from up to max_lanes lanes at a time, at most one that came back from a lost lease and only with take_solo. Give back each with settle(), or extend() its lease. Call it in a transaction of its own: it commits asynchronously. Nothing to do gives no row. Raises VK002.';
@@ -104,7 +110,6 @@ DECLARE
     at         CONSTANT timestamptz := clock_timestamp();
     cursor     bigint := vulkan.cursor_of(g.group_id);
     top        bigint;
-    scan_end   bigint;
     b          vulkan.bindings;
     batch      record;
     claim_hi   bigint;
@@ -116,30 +121,36 @@ BEGIN
         RETURN;
     END IF;
     SELECT x.* INTO b FROM vulkan.binding_at(g.group_id, cursor + 1) x;
-    IF NOT b.everything THEN
-        -- A selective binding looks at so many events in one go, and passes over what does not match.
-        SELECT e."offset" INTO scan_end FROM vulkan.events e
-        WHERE e.stream_id = g.stream_id AND e."offset" > cursor AND e."offset" <= top
-        ORDER BY e."offset" OFFSET scan_limit - 1 LIMIT 1;
-        top := coalesce(scan_end, top);
-    END IF;
+    -- Looks at so many events in one go, and takes those that can be handed out: what does not match
+    -- is passed over, and so is a key that has its lane, since the lane reaches up to the cursor.
     SELECT count(*)::integer AS messages, max(m."offset") AS hi, count(m.partition_key) > 0 AS keyed,
            coalesce(bool_or(m.deliver_at > at), false) AS delayed, coalesce(bool_or(m.cut), false) AS cut
     INTO batch
     FROM (SELECT e."offset", e.partition_key, e.deliver_at, e.bytes - e.size < max_bytes AS fits,
                  e.bytes >= max_bytes AS cut
-          FROM (SELECT x."offset", x.partition_key, x.deliver_at, pg_column_size(x.payload) AS size,
-                       sum(pg_column_size(x.payload)) OVER (ORDER BY x."offset" ROWS UNBOUNDED PRECEDING) AS bytes
-                FROM vulkan.events x
-                WHERE x.stream_id = g.stream_id AND x."offset" > cursor AND x."offset" <= top
-                  AND (b.everything OR vulkan.matches(x.kind, x.headers, b))
+          FROM (SELECT x."offset", x.partition_key, x.deliver_at, x.size,
+                       sum(x.size) OVER (ORDER BY x."offset" ROWS UNBOUNDED PRECEDING) AS bytes
+                FROM (SELECT y."offset", y.kind, y.headers, y.partition_key, y.deliver_at, pg_column_size(y.payload) AS size
+                      FROM vulkan.events y
+                      WHERE y.stream_id = g.stream_id AND y."offset" > cursor AND y."offset" <= top
+                      ORDER BY y."offset" LIMIT scan_limit) x
+                WHERE (b.everything OR vulkan.matches(x.kind, x.headers, b))
+                  AND NOT EXISTS (SELECT FROM vulkan.lanes l
+                                  WHERE l.group_id = g.group_id AND l.key_hash = hashtextextended(x.partition_key, 0))
                 ORDER BY x."offset" LIMIT max_messages) e) m
     WHERE m.fits;
+    IF batch.cut OR batch.messages = max_messages THEN
+        claim_hi := batch.hi;
+    ELSE
+        SELECT e."offset" INTO claim_hi FROM vulkan.events e
+        WHERE e.stream_id = g.stream_id AND e."offset" > cursor AND e."offset" <= top
+        ORDER BY e."offset" OFFSET scan_limit - 1 LIMIT 1;
+        claim_hi := coalesce(claim_hi, top);
+    END IF;
     IF batch.messages = 0 THEN
-        PERFORM vulkan.pass(g, cursor, top);
+        PERFORM vulkan.pass(g, cursor, claim_hi);
         RETURN;
     END IF;
-    claim_hi := CASE WHEN batch.cut OR batch.messages = max_messages THEN batch.hi ELSE top END;
     new_token := nextval('vulkan.token_seq');
     INSERT INTO vulkan.claims (group_id, lo, hi, token, worker, claimed_at, lease_until, messages, origin)
     VALUES (g.group_id, cursor, claim_hi, new_token, claim_log.worker, at, at + g.lease, batch.messages, 'claim');
@@ -169,8 +180,12 @@ BEGIN
       AND (b.everything OR vulkan.matches(e.kind, e.headers, b))
       AND (e.partition_key IS NULL OR l.key_hash IS NOT NULL)
       AND NOT (marked AND EXISTS (SELECT FROM vulkan.exceptions x
-                                  WHERE x.group_id = g.group_id AND x."offset" = e."offset"))
+                                  WHERE x.group_id = g.group_id AND x."offset" = e."offset" AND x."offset" > cursor))
     ORDER BY e."offset";
+    IF NOT FOUND THEN
+        -- All of it is delayed or was skipped: nobody got anything, so nobody would settle it.
+        UPDATE vulkan.claims c SET settled_at = at, lease_until = NULL WHERE c.group_id = g.group_id AND c.hi = claim_hi;
+    END IF;
 END $$;
 COMMENT ON FUNCTION vulkan.claim_log(vulkan.groups, text, integer, bigint) IS 'Internal. The part of claim() that moves the cursor: the caller holds the group''s latch.';
 

@@ -9,7 +9,7 @@ BEGIN
     INSERT INTO vulkan.lanes (group_id, key_hash, head, through, status, token, run_at, claimed_at, lease_until, worker)
     SELECT g.group_id, k.hash, cursor, coalesce(k.first_delayed - 1, k.last),
            CASE WHEN k.first = k.first_delayed THEN 'ready' ELSE 'processing' END,
-           new_token, CASE WHEN k.first = k.first_delayed THEN k.deliver_at ELSE at END, at, at + g.lease, open_lanes.worker
+           new_token, CASE WHEN k.first = k.first_delayed THEN k.deliver_at ELSE at END, at, CASE WHEN k.first IS DISTINCT FROM k.first_delayed THEN at + g.lease END, open_lanes.worker
     FROM (SELECT hashtextextended(e.partition_key, 0) AS hash,
                  min(e."offset") AS first, max(e."offset") AS last,
                  min(e."offset") FILTER (WHERE e.deliver_at > at) AS first_delayed,
@@ -52,7 +52,7 @@ BEGIN
     END IF;
     SELECT array_agg(s."offset" ORDER BY p.nth) INTO late
     FROM unnest(keys) WITH ORDINALITY AS p(key_hash, nth)
-    JOIN vulkan.lanes l ON l.group_id = g.group_id AND l.key_hash = p.key_hash
+    CROSS JOIN LATERAL (SELECT * FROM vulkan.lanes y WHERE y.group_id = g.group_id AND y.key_hash = p.key_hash LIMIT 1) l
     LEFT JOIN LATERAL (
         SELECT x."offset" FROM vulkan.exceptions x
         WHERE l.redriven AND x.group_id = l.group_id AND x.lane = l.key_hash AND x.status = 'ready'
@@ -100,10 +100,11 @@ BEGIN
         WHERE m.handed
     ), taken AS (
         UPDATE vulkan.lanes l
-        SET status = 'processing', through = greatest(l.head, r.last), straggler = r.late, token = new_token,
+        SET status = 'processing', through = greatest(l.head, r.last), straggler = r.late, token = new_token, opened = false,
             worker = lane_messages.worker, claimed_at = at, lease_until = at + g.lease
         FROM (SELECT run.key, max(run."offset") AS last, max(run.late) AS late FROM run GROUP BY 1) r
-        WHERE l.group_id = g.group_id AND l.key_hash = r.key
+        CROSS JOIN LATERAL (SELECT x.ctid FROM vulkan.lanes x WHERE x.group_id = g.group_id AND x.key_hash = r.key LIMIT 1) y
+        WHERE l.ctid = y.ctid
     )
     SELECT r."offset", r.kind, r.partition_key, r.payload, r.headers, r.created_at,
            r.attempt, new_token, NULL::bigint, r.key, r.solo
@@ -111,40 +112,50 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION vulkan.lane_messages(vulkan.groups, text, bigint[], bigint[], boolean[], bigint[], integer, timestamptz) IS 'Internal. Hands out a run of each of these lanes: the redriven message below the head if one is due, else the next messages in log order up to the first that is not due.';
 
-CREATE FUNCTION vulkan.rest_lanes(g vulkan.groups, keys bigint[]) RETURNS void
+CREATE FUNCTION vulkan.rest_lanes(g vulkan.groups, keys bigint[], heads bigint[] DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
     at     CONSTANT timestamptz := clock_timestamp();
     cursor CONSTANT bigint := vulkan.cursor_of(g.group_id);
-    lowest CONSTANT bigint := (SELECT min(l.head) FROM vulkan.lanes l WHERE l.group_id = g.group_id AND l.key_hash = ANY (keys));
+    lowest bigint;
 BEGIN
+    SELECT min(coalesce(u.head, l.head)) INTO lowest
+    FROM unnest(keys, heads) AS u(key, head)
+    CROSS JOIN LATERAL (SELECT x.head FROM vulkan.lanes x WHERE x.group_id = g.group_id AND x.key_hash = u.key LIMIT 1) l;
     WITH next AS MATERIALIZED (
-        SELECT l.key_hash, n."offset", n.due_at, s.due_at AS late_due_at, s.solo AS late_solo
-        FROM vulkan.lanes l
+        SELECT l.ctid AS row_id, coalesce(u.head, l.head) AS head, n."offset", n.due_at, least(p.due_at, s.due_at) AS late_due_at, s.due_at IS NOT NULL AS late_solo
+        FROM unnest(keys, heads) AS u(key, head)
+        CROSS JOIN LATERAL (SELECT x.ctid, x.* FROM vulkan.lanes x
+                            WHERE x.group_id = g.group_id AND x.key_hash = u.key LIMIT 1) l
         LEFT JOIN LATERAL (
             SELECT e."offset", greatest(e.deliver_at, x.run_at) AS due_at
             FROM vulkan.events e
             LEFT JOIN vulkan.exceptions x ON x.group_id = g.group_id AND x."offset" = e."offset"
             WHERE e.stream_id = g.stream_id AND hashtextextended(e.partition_key, 0) = l.key_hash
               AND e.partition_key IS NOT NULL
-              AND e."offset" > l.head AND e."offset" > lowest AND e."offset" <= cursor
+              AND e."offset" > coalesce(u.head, l.head) AND e."offset" > lowest AND e."offset" <= cursor
               AND coalesce(x.status, 'ready') = 'ready'
               AND (g.unfiltered OR vulkan.is_message(g.group_id, e."offset", e.kind, e.headers))
             ORDER BY e."offset" LIMIT 1) n ON true
+        -- Two look-ups in place of one aggregate: a key can have very many redriven messages.
         LEFT JOIN LATERAL (
-            SELECT min(x.run_at) AS due_at, bool_or(x.solo) AS solo FROM vulkan.exceptions x
-            WHERE l.redriven AND x.group_id = l.group_id AND x.lane = l.key_hash AND x.status = 'ready' AND x."offset" <= l.head) s ON true
-        WHERE l.group_id = g.group_id AND l.key_hash = ANY (keys)
+            SELECT x.run_at AS due_at FROM vulkan.exceptions x
+            WHERE l.redriven AND x.group_id = g.group_id AND x.lane = l.key_hash AND x.status = 'ready' AND NOT x.solo
+              AND x."offset" <= coalesce(u.head, l.head) ORDER BY x.run_at LIMIT 1) p ON true
+        LEFT JOIN LATERAL (
+            SELECT x.run_at AS due_at FROM vulkan.exceptions x
+            WHERE l.redriven AND x.group_id = g.group_id AND x.lane = l.key_hash AND x.status = 'ready' AND x.solo
+              AND x."offset" <= coalesce(u.head, l.head) ORDER BY x.run_at LIMIT 1) s ON true
     ), drained AS (
         DELETE FROM vulkan.lanes l USING next n
-        WHERE l.group_id = g.group_id AND l.key_hash = n.key_hash AND n."offset" IS NULL AND n.late_due_at IS NULL
+        WHERE l.ctid = n.row_id AND n."offset" IS NULL AND n.late_due_at IS NULL
     )
     UPDATE vulkan.lanes l
-    SET status = 'ready', straggler = NULL, through = l.head, worker = NULL, lease_until = NULL,
+    SET head = n.head, status = 'ready', straggler = NULL, through = n.head, worker = NULL, lease_until = NULL,
         redriven = n.late_due_at IS NOT NULL,
-        solo = coalesce(n.late_solo, false) OR l.head < l.solo_until,
+        solo = n.late_solo OR n.head < l.solo_until,
         run_at = coalesce(least(n.late_due_at, CASE WHEN n."offset" IS NOT NULL THEN coalesce(n.due_at, at) END), at)
     FROM next n
-    WHERE l.group_id = g.group_id AND l.key_hash = n.key_hash AND (n."offset" IS NOT NULL OR n.late_due_at IS NOT NULL);
+    WHERE l.ctid = n.row_id AND (n."offset" IS NOT NULL OR n.late_due_at IS NOT NULL);
 END $$;
-COMMENT ON FUNCTION vulkan.rest_lanes(vulkan.groups, bigint[]) IS 'Internal. Puts lanes that nobody holds into order: ready when their next message is due, or gone when they are drained. The caller holds the latch, so the cursor stands still.';
+COMMENT ON FUNCTION vulkan.rest_lanes(vulkan.groups, bigint[], bigint[]) IS 'Internal. Puts lanes that nobody holds into order, their heads moved if given: ready when their next message is due, or gone when they are drained. The caller holds the latch, so the cursor stands still.';

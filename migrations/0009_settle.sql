@@ -19,10 +19,6 @@ DECLARE
     g    vulkan.groups;
     live bigint[];
 BEGIN
-    SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = settle.group_id;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'there is no group with id %', group_id USING ERRCODE = 'VK002', HINT = 'See vulkan.groups.';
-    END IF;
     IF cardinality(offsets) <> ALL (ARRAY[cardinality(settle.tokens), cardinality(outcomes)])
        OR cardinality(claim_his) <> cardinality(claim_tokens)
        OR outcomes && ARRAY(SELECT o FROM unnest(outcomes) o EXCEPT VALUES ('done'), ('progress'), ('running'), ('retry'), ('dead'), ('snooze'), ('release')) THEN
@@ -31,15 +27,30 @@ BEGIN
     END IF;
     -- Losing a settlement in a server crash repeats messages, and loses none.
     PERFORM set_config('synchronous_commit', 'off', true);
-    -- The latch comes before any row lock, here as everywhere.
+    -- The latch comes before any row lock, here as everywhere, and before the group is read: what it binds
+    -- can change until then.
     IF EXISTS (SELECT FROM unnest(lanes) l WHERE l IS NOT NULL) THEN
         PERFORM vulkan.latch(group_id);
+    END IF;
+    SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = settle.group_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no group with id %', group_id USING ERRCODE = 'VK002', HINT = 'See vulkan.groups.';
+    END IF;
+    IF EXISTS (SELECT FROM unnest(lanes) l WHERE l IS NOT NULL) THEN
         RETURN QUERY SELECT * FROM vulkan.settle_lanes(g, offsets, settle.tokens, lanes, outcomes, delays, errors);
     END IF;
+    -- Held before they are looked at: an update by ctid does not follow a row that extend() replaces meanwhile.
+    PERFORM FROM (SELECT * FROM unnest(claim_his, claim_tokens) AS v(hi, token) ORDER BY v.hi) u
+    CROSS JOIN LATERAL (SELECT FROM vulkan.claims n WHERE n.group_id = settle.group_id AND n.hi = u.hi
+                        AND n.token = u.token LIMIT 1 FOR UPDATE) y;
+    PERFORM FROM unnest(offsets, settle.tokens, lanes) AS u(o, token, lane)
+    CROSS JOIN LATERAL (SELECT FROM vulkan.exceptions n WHERE u.lane IS NULL AND n.group_id = settle.group_id
+                        AND n."offset" = u.o AND n.token = u.token LIMIT 1 FOR UPDATE) y;
     WITH closed AS (
         UPDATE vulkan.claims c SET settled_at = clock_timestamp(), lease_until = NULL
         FROM unnest(claim_his, claim_tokens) AS u(hi, token)
-        WHERE c.group_id = settle.group_id AND c.hi = u.hi AND c.token = u.token AND c.settled_at IS NULL
+        CROSS JOIN LATERAL (SELECT n.ctid FROM vulkan.claims n WHERE n.group_id = settle.group_id AND n.hi = u.hi LIMIT 1) y
+        WHERE c.ctid = y.ctid AND c.token = u.token AND c.lease_until IS NOT NULL
         RETURNING c.token
     )
     SELECT array_agg(c.token) INTO live FROM closed c;
@@ -54,68 +65,106 @@ Unkeyed outcomes: done; retry (dead at the last attempt); dead; snooze and relea
 A lane takes one item: done or progress at an offset say that its run is done up to there, and that the lane is given back or kept; the other outcomes concern the message at the offset, and everything of the run before it is done.
 Returns a row for each item that did not simply end done: its verdict: ready, dead, running or stale. stale: somebody else holds it by now, and nothing was changed.';
 
+CREATE TYPE vulkan.message_report AS (
+    o        bigint,
+    token    bigint,
+    claimed  boolean,
+    outcome  text,
+    delay    interval,
+    error    text,
+    attempts integer,
+    status   text
+);
+COMMENT ON TYPE vulkan.message_report IS 'Internal. What a worker reports of an unkeyed message, and what becomes of it. claimed: it has no row of its own yet, only its claim.';
+
 CREATE FUNCTION vulkan.settle_exceptions(
     g vulkan.groups, live_claims bigint[], offsets bigint[], tokens bigint[], lanes bigint[],
     outcomes text[], delays interval[], errors text[]
 ) RETURNS TABLE (event_offset bigint, verdict text)
 LANGUAGE plpgsql ROWS 10 AS $$
 #variable_conflict use_column
+DECLARE
+    at      CONSTANT timestamptz := clock_timestamp();
+    reports vulkan.message_report[];
+    kept    bigint[];
+    born    bigint[];
+    fates   text[];
+    fated   text[];
 BEGIN
-    RETURN QUERY
-    WITH item AS MATERIALIZED (
-        SELECT u.o, u.token, u.outcome, u.delay, left(u.error, 4096) AS error, u.token = ANY (live_claims) AS claimed
-        FROM unnest(offsets, tokens, lanes, outcomes, delays, errors) AS u(o, token, lane, outcome, delay, error)
-        WHERE u.lane IS NULL
-    ), verdict AS MATERIALIZED (
-        -- What was handed out with a claim has begun its first attempt; the others count in their row.
-        SELECT i.*, coalesce(x.attempts, 1) AS attempts,
-               CASE WHEN i.outcome = 'done' THEN 'done'
+    -- What was handed out with a claim has begun its first attempt; the others count in their row.
+    SELECT array_agg(ROW(i.o, i.token, i.claimed, i.outcome, i.delay, i.error, coalesce(x.attempts, 1),
+               -- Completed in its handler's own transaction before: nothing is left to say.
+               CASE WHEN i.outcome = 'done' AND (i.claimed OR x.status = 'done') THEN 'said'
+                    WHEN i.outcome = 'done' THEN 'done'
                     WHEN i.outcome IN ('running', 'progress') THEN 'processing'
                     WHEN i.outcome = 'dead' OR (i.outcome = 'retry' AND coalesce(x.attempts, 1) >= g.max_attempts) THEN 'dead'
-                    ELSE 'ready' END AS status
-        FROM item i
-        LEFT JOIN vulkan.exceptions x ON NOT i.claimed AND x.group_id = g.group_id AND x."offset" = i.o AND x.token = i.token
-        WHERE i.claimed OR x.status = 'processing'
-    ), kept AS (
+                    ELSE 'ready' END)::vulkan.message_report)
+    INTO reports
+    FROM (SELECT u.o, u.token, u.outcome, u.delay, left(u.error, 4096) AS error, u.token = ANY (live_claims) AS claimed
+          FROM unnest(offsets, settle_exceptions.tokens, lanes, outcomes, delays, errors) AS u(o, token, lane, outcome, delay, error)
+          WHERE u.lane IS NULL) i
+    LEFT JOIN LATERAL (SELECT n.attempts, n.status FROM vulkan.exceptions n
+                       WHERE n.group_id = g.group_id AND n."offset" = i.o AND n.token = i.token LIMIT 1) x ON NOT i.claimed;
+    WITH changed AS (
         UPDATE vulkan.exceptions x
-        SET status = v.status,
-            attempts = x.attempts - (v.outcome IN ('snooze', 'release'))::integer,
-            token = CASE WHEN v.status = 'processing' THEN x.token ELSE nextval('vulkan.token_seq') END,
-            solo = x.solo AND v.outcome IN ('release', 'running'),
-            run_at = CASE v.outcome WHEN 'retry' THEN clock_timestamp() + coalesce(v.delay, vulkan.backoff(g.backoff_initial, g.backoff_max, v.attempts))
-                                    WHEN 'snooze' THEN clock_timestamp() + coalesce(v.delay, interval '0')
-                                    WHEN 'release' THEN clock_timestamp() ELSE x.run_at END,
-            lease_until = CASE WHEN v.status = 'processing' THEN clock_timestamp() + g.lease END,
-            last_error = coalesce(v.error, x.last_error), updated_at = clock_timestamp()
-        FROM verdict v
-        WHERE NOT v.claimed AND x.group_id = g.group_id AND x."offset" = v.o AND x.token = v.token AND x.status = 'processing'
+        SET status = r.status,
+            attempts = x.attempts - (r.outcome IN ('snooze', 'release'))::integer,
+            token = CASE WHEN r.status = 'processing' THEN x.token ELSE nextval('vulkan.token_seq') END,
+            solo = x.solo AND r.outcome IN ('release', 'running'),
+            run_at = CASE r.outcome WHEN 'retry' THEN at + coalesce(r.delay, vulkan.backoff(g.backoff_initial, g.backoff_max, r.attempts))
+                                    WHEN 'snooze' THEN at + coalesce(r.delay, interval '0')
+                                    WHEN 'release' THEN at ELSE x.run_at END,
+            lease_until = CASE WHEN r.status = 'processing' THEN at + g.lease END,
+            last_error = coalesce(r.error, x.last_error), updated_at = at
+        FROM unnest(reports) r
+        CROSS JOIN LATERAL (SELECT n.ctid FROM vulkan.exceptions n WHERE n.group_id = g.group_id AND n."offset" = r.o LIMIT 1) y
+        WHERE NOT r.claimed AND r.status <> 'said' AND x.ctid = y.ctid AND x.token = r.token AND x.lease_until IS NOT NULL
         RETURNING x."offset", x.status
-    ), born AS (
+    )
+    SELECT array_agg(c."offset"), array_agg(c.status) INTO kept, fates FROM changed c;
+    WITH added AS (
         INSERT INTO vulkan.exceptions (group_id, "offset", status, attempts, token, run_at, claimed_at, lease_until, worker, last_error)
-        SELECT g.group_id, v.o, v.status, 1 - (v.outcome IN ('snooze', 'release'))::integer,
+        SELECT g.group_id, r.o, r.status, 1 - (r.outcome IN ('snooze', 'release'))::integer,
                -- What runs on keeps its token: its worker may settle or complete it at any moment.
-               CASE WHEN v.status = 'processing' THEN v.token ELSE nextval('vulkan.token_seq') END,
-               CASE v.outcome WHEN 'retry' THEN clock_timestamp() + coalesce(v.delay, vulkan.backoff(g.backoff_initial, g.backoff_max, 1))
-                              WHEN 'snooze' THEN clock_timestamp() + coalesce(v.delay, interval '0')
-                              ELSE clock_timestamp() END,
-               c.claimed_at, CASE WHEN v.status = 'processing' THEN clock_timestamp() + g.lease END, c.worker, v.error
-        FROM verdict v
-        JOIN vulkan.claims c ON c.group_id = g.group_id
-            AND c.hi = (SELECT n.hi FROM vulkan.claims n WHERE n.group_id = g.group_id AND n.hi >= v.o ORDER BY n.hi LIMIT 1)
-        WHERE v.claimed AND v.status <> 'done' AND c.token = v.token AND v.o > c.lo
+               CASE WHEN r.status = 'processing' THEN r.token ELSE nextval('vulkan.token_seq') END,
+               CASE r.outcome WHEN 'retry' THEN at + coalesce(r.delay, vulkan.backoff(g.backoff_initial, g.backoff_max, 1))
+                              WHEN 'snooze' THEN at + coalesce(r.delay, interval '0')
+                              ELSE at END,
+               c.claimed_at, CASE WHEN r.status = 'processing' THEN at + g.lease END, c.worker, r.error
+        FROM unnest(reports) r
+        CROSS JOIN LATERAL (SELECT n.* FROM vulkan.claims n WHERE n.group_id = g.group_id AND n.hi >= r.o ORDER BY n.hi LIMIT 1) c
+        WHERE r.claimed AND r.status <> 'said' AND c.token = r.token AND r.o > c.lo
         ON CONFLICT DO NOTHING
         RETURNING "offset", status
-    ), said AS (
-        SELECT k."offset" AS o, k.status FROM kept k UNION ALL SELECT b."offset", b.status FROM born b
     )
-    SELECT i.o, CASE s.status WHEN 'processing' THEN 'running' ELSE coalesce(s.status, 'stale') END
-    FROM item i LEFT JOIN said s USING (o)
-    WHERE s.status IS DISTINCT FROM 'done' AND NOT (i.claimed AND i.outcome = 'done')
-      -- Completed in its handler's own transaction before.
-      AND NOT (i.outcome = 'done' AND EXISTS (SELECT FROM vulkan.exceptions x WHERE x.group_id = g.group_id
-               AND x."offset" = i.o AND x.token = i.token AND x.status = 'done'));
+    SELECT array_agg(c."offset"), array_agg(c.status) INTO born, fated FROM added c;
+    RETURN QUERY
+    SELECT u.o, CASE u.status WHEN 'processing' THEN 'running' ELSE u.status END
+    FROM unnest(kept || born, fates || fated) AS u(o, status) WHERE u.status <> 'done';
+    RETURN QUERY
+    SELECT s.o, 'stale'
+    FROM (SELECT r.o FROM unnest(reports) r WHERE r.status <> 'said' EXCEPT SELECT unnest(kept || born)) s;
 END $$;
 COMMENT ON FUNCTION vulkan.settle_exceptions(vulkan.groups, bigint[], bigint[], bigint[], bigint[], text[], interval[], text[]) IS 'Internal. The unkeyed items of settle(). Every change is fenced by the token.';
+
+CREATE TYPE vulkan.lane_report AS (
+    o          bigint,
+    token      bigint,
+    lane       bigint,
+    outcome    text,
+    delay      interval,
+    error      text,
+    old_head   bigint,
+    head       bigint,
+    straggler  bigint,
+    opened     boolean,
+    claimed_at timestamptz,
+    worker     text,
+    attempts   integer,
+    skipped    boolean,
+    status     text
+);
+COMMENT ON TYPE vulkan.lane_report IS 'Internal. What a worker reports of a lane, with what stands of the lane: its head before and after, and what becomes of the message.';
 
 CREATE FUNCTION vulkan.settle_lanes(
     g vulkan.groups, offsets bigint[], tokens bigint[], lanes bigint[],
@@ -124,71 +173,75 @@ CREATE FUNCTION vulkan.settle_lanes(
 LANGUAGE plpgsql ROWS 10 AS $$
 #variable_conflict use_column
 DECLARE
-    given_up bigint[];
+    at      CONSTANT timestamptz := clock_timestamp();
+    reports vulkan.lane_report[];
+    stale   bigint[];
 BEGIN
+    SELECT array_agg(ROW(h.o, h.token, h.lane, h.outcome, h.delay, h.error, h.old_head,
+               CASE WHEN h.straggler IS NOT NULL THEN h.old_head
+                    WHEN h.status = 'done' OR (h.status = 'dead' AND g.on_dead = 'advance') THEN greatest(h.old_head, h.o)
+                    ELSE greatest(h.old_head, h.o - 1) END,
+               h.straggler, h.opened, h.claimed_at, h.worker, h.attempts, h.skipped, h.status)::vulkan.lane_report)
+               FILTER (WHERE h.held),
+           array_agg(h.o) FILTER (WHERE NOT h.held)
+    INTO reports, stale
+    FROM (SELECT i.o, i.token, i.lane, i.outcome, i.delay, left(i.error, 4096) AS error,
+                 l.head AS old_head, l.straggler, l.opened, l.claimed_at, l.worker,
+                 -- What was reported done cannot fail any more.
+                 coalesce(l.straggler IS NOT NULL OR i.o > l.head OR i.outcome IN ('done', 'progress'), false) AND l.token IS NOT NULL AS held,
+                 coalesce(x.attempts, 0) + 1 AS attempts, coalesce(x.status = 'done', false) AS skipped,
+                 -- Skipped meanwhile: done, whatever its handler has to say.
+                 CASE WHEN i.outcome IN ('done', 'progress') OR x.status = 'done' THEN 'done'
+                      WHEN i.outcome = 'dead' OR (i.outcome = 'retry' AND coalesce(x.attempts, 0) + 1 >= g.max_attempts) THEN 'dead'
+                      ELSE 'ready' END AS status
+          FROM unnest(offsets, settle_lanes.tokens, lanes, outcomes, delays, errors) AS i(o, token, lane, outcome, delay, error)
+          -- Held from here on: the updates below go by ctid, and would not follow a row that extend() replaces meanwhile.
+          LEFT JOIN LATERAL (SELECT n.* FROM vulkan.lanes n WHERE n.group_id = g.group_id AND n.key_hash = i.lane
+                             AND n.token = i.token AND n.lease_until IS NOT NULL LIMIT 1 FOR UPDATE) l ON true
+          LEFT JOIN LATERAL (SELECT n.attempts, n.status FROM vulkan.exceptions n
+                             WHERE n.group_id = g.group_id AND n."offset" = i.o LIMIT 1) x ON true
+          WHERE i.lane IS NOT NULL) h;
+    -- A run that was handed out with its claim has its record in the claim.
+    INSERT INTO vulkan.runs (group_id, key_hash, lo, hi, claimed_at, worker)
+    SELECT g.group_id, r.lane, r.old_head, r.head, r.claimed_at, r.worker
+    FROM unnest(reports) r WHERE r.head > r.old_head AND NOT r.opened;
+    -- Messages of the run with a story of their own, whose later attempt it was.
+    UPDATE vulkan.exceptions x
+    SET status = 'done', attempts = x.attempts + 1, solo = false, worker = r.worker, claimed_at = r.claimed_at,
+        token = nextval('vulkan.token_seq'), updated_at = at
+    FROM unnest(reports) r
+    CROSS JOIN LATERAL (SELECT n.ctid, n."offset" FROM vulkan.exceptions n
+                        WHERE n.group_id = g.group_id AND n.lane = r.lane AND n.status = 'ready' OFFSET 0) y
+    WHERE x.ctid = y.ctid AND x.status = 'ready'
+      AND CASE WHEN r.straggler IS NOT NULL THEN y."offset" = r.straggler AND r.status = 'done'
+               ELSE y."offset" > r.old_head AND y."offset" <= r.o - (r.status <> 'done')::integer END;
+    INSERT INTO vulkan.exceptions AS x (group_id, "offset", status, lane, attempts, token, run_at, claimed_at, worker, last_error)
+    SELECT g.group_id, r.o, r.status, r.lane, r.attempts - (r.outcome = 'snooze')::integer, nextval('vulkan.token_seq'),
+           CASE r.outcome WHEN 'retry' THEN at + coalesce(r.delay, vulkan.backoff(g.backoff_initial, g.backoff_max, r.attempts))
+                          ELSE at + coalesce(r.delay, interval '0') END,
+           r.claimed_at, r.worker, r.error
+    FROM unnest(reports) r WHERE r.status <> 'done' AND r.outcome <> 'release'
+    ON CONFLICT ON CONSTRAINT exceptions_pkey DO UPDATE
+        SET status = EXCLUDED.status, attempts = EXCLUDED.attempts, token = EXCLUDED.token, run_at = EXCLUDED.run_at,
+            solo = false, claimed_at = EXCLUDED.claimed_at, worker = EXCLUDED.worker,
+            last_error = coalesce(EXCLUDED.last_error, x.last_error), updated_at = at
+        WHERE x.status = 'ready';
+    UPDATE vulkan.lanes l SET head = r.head, lease_until = at + g.lease
+    FROM unnest(reports) r
+    CROSS JOIN LATERAL (SELECT n.ctid FROM vulkan.lanes n WHERE n.group_id = g.group_id AND n.key_hash = r.lane LIMIT 1) y
+    WHERE r.outcome = 'progress' AND l.ctid = y.ctid;
+    UPDATE vulkan.lanes l SET head = r.head, status = 'blocked', worker = NULL, lease_until = NULL
+    FROM unnest(reports) r
+    CROSS JOIN LATERAL (SELECT n.ctid FROM vulkan.lanes n WHERE n.group_id = g.group_id AND n.key_hash = r.lane LIMIT 1) y
+    WHERE r.status = 'dead' AND g.on_dead = 'block' AND r.straggler IS NULL AND l.ctid = y.ctid;
+    PERFORM vulkan.rest_lanes(g, array_agg(r.lane), array_agg(r.head))
+    FROM unnest(reports) r
+    WHERE r.outcome <> 'progress' AND NOT (r.status = 'dead' AND g.on_dead = 'block' AND r.straggler IS NULL)
+    HAVING count(*) > 0;
     RETURN QUERY
-    WITH item AS MATERIALIZED (
-        SELECT u.o, u.token, u.lane, u.outcome, u.delay, left(u.error, 4096) AS error
-        FROM unnest(offsets, settle_lanes.tokens, lanes, outcomes, delays, errors) AS u(o, token, lane, outcome, delay, error)
-        WHERE u.lane IS NOT NULL
-    ), held AS MATERIALIZED (
-        SELECT i.*, l.head AS old_head, l.straggler, l.claimed_at, l.worker, coalesce(x.attempts, 0) + 1 AS attempts,
-               coalesce(x.status = 'done', false) AS skipped,
-               -- Skipped meanwhile: done, whatever its handler has to say.
-               CASE WHEN i.outcome IN ('done', 'progress') OR x.status = 'done' THEN 'done'
-                    WHEN i.outcome = 'dead' OR (i.outcome = 'retry' AND coalesce(x.attempts, 0) + 1 >= g.max_attempts) THEN 'dead'
-                    ELSE 'ready' END AS status
-        FROM item i
-        JOIN vulkan.lanes l ON l.group_id = g.group_id AND l.key_hash = i.lane AND l.token = i.token AND l.status = 'processing'
-        LEFT JOIN vulkan.exceptions x ON x.group_id = g.group_id AND x."offset" = i.o
-    ), moved AS (
-        UPDATE vulkan.lanes l
-        SET head = CASE WHEN h.straggler IS NOT NULL THEN l.head
-                        WHEN h.status = 'done' OR (h.status = 'dead' AND g.on_dead = 'advance') THEN greatest(l.head, h.o)
-                        ELSE greatest(l.head, h.o - 1) END,
-            status = CASE WHEN h.outcome = 'progress' THEN 'processing'
-                          WHEN h.status = 'dead' AND g.on_dead = 'block' AND h.straggler IS NULL THEN 'blocked'
-                          ELSE 'ready' END,
-            worker = CASE WHEN h.outcome = 'progress' THEN l.worker END,
-            lease_until = CASE WHEN h.outcome = 'progress' THEN clock_timestamp() + g.lease END
-        FROM held h
-        WHERE l.group_id = g.group_id AND l.key_hash = h.lane
-        RETURNING l.key_hash, h.old_head, l.head, h.claimed_at, h.worker
-    ), recorded AS (
-        INSERT INTO vulkan.runs (group_id, key_hash, lo, hi, claimed_at, worker)
-        SELECT g.group_id, m.key_hash, m.old_head, m.head, m.claimed_at, m.worker FROM moved m WHERE m.head > m.old_head
-    ), succeeded AS (
-        -- Messages of the run with a story of their own, whose later attempt it was.
-        UPDATE vulkan.exceptions x
-        SET status = 'done', attempts = x.attempts + 1, solo = false, worker = h.worker, claimed_at = h.claimed_at,
-            token = nextval('vulkan.token_seq'), updated_at = clock_timestamp()
-        FROM held h
-        WHERE x.group_id = g.group_id AND x.lane = h.lane AND x.status = 'ready'
-          AND CASE WHEN h.straggler IS NOT NULL THEN x."offset" = h.straggler AND h.status = 'done'
-                   ELSE x."offset" > h.old_head AND x."offset" <= h.o - (h.status <> 'done')::integer END
-    ), storied AS (
-        INSERT INTO vulkan.exceptions AS x (group_id, "offset", status, lane, attempts, token, run_at, claimed_at, worker, last_error)
-        SELECT g.group_id, h.o, h.status, h.lane, h.attempts - (h.outcome = 'snooze')::integer, nextval('vulkan.token_seq'),
-               CASE h.outcome WHEN 'retry' THEN clock_timestamp() + coalesce(h.delay, vulkan.backoff(g.backoff_initial, g.backoff_max, h.attempts))
-                              ELSE clock_timestamp() + coalesce(h.delay, interval '0') END,
-               h.claimed_at, h.worker, h.error
-        FROM held h WHERE h.status <> 'done' AND h.outcome <> 'release'
-        ON CONFLICT ON CONSTRAINT exceptions_pkey DO UPDATE
-            SET status = EXCLUDED.status, attempts = EXCLUDED.attempts, token = EXCLUDED.token, run_at = EXCLUDED.run_at,
-                solo = false, claimed_at = EXCLUDED.claimed_at, worker = EXCLUDED.worker,
-                last_error = coalesce(EXCLUDED.last_error, x.last_error), updated_at = clock_timestamp()
-            WHERE x.status = 'ready'
-    )
-    SELECT i.o, CASE WHEN h.skipped THEN 'stale' ELSE coalesce(h.status, 'stale') END
-    FROM item i LEFT JOIN held h ON h.lane = i.lane
-    WHERE h.status IS DISTINCT FROM 'done' OR (h.skipped AND i.outcome NOT IN ('done', 'progress'));
-    -- Only those that nobody holds now: a lane with a foreign token is not ours to touch.
-    SELECT array_agg(l.key_hash) INTO given_up
-    FROM unnest(lanes, settle_lanes.tokens) AS u(lane, token)
-    JOIN vulkan.lanes l ON l.group_id = g.group_id AND l.key_hash = u.lane AND l.token = u.token
-    WHERE l.status = 'ready';
-    IF given_up IS NOT NULL THEN
-        PERFORM vulkan.rest_lanes(g, given_up);
-    END IF;
+    SELECT r.o, CASE WHEN r.skipped THEN 'stale' ELSE r.status END
+    FROM unnest(reports) r
+    WHERE r.status <> 'done' OR (r.skipped AND r.outcome NOT IN ('done', 'progress'));
+    RETURN QUERY SELECT u.o, 'stale' FROM unnest(stale) AS u(o);
 END $$;
 COMMENT ON FUNCTION vulkan.settle_lanes(vulkan.groups, bigint[], bigint[], bigint[], text[], interval[], text[]) IS 'Internal. The keyed items of settle(): heads move on, drained lanes go. The caller holds the latch.';

@@ -6,40 +6,33 @@ LANGUAGE plpgsql ROWS 10 AS $$
 #variable_conflict use_column
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
-    -- Sorted, and past what a settlement holds: it waits for nobody, so it deadlocks with nobody.
-    UPDATE vulkan.exceptions x SET lease_until = clock_timestamp() + h.lease
-    FROM (SELECT y.group_id, y."offset", g.lease
-          FROM unnest(group_ids, offsets, tokens, lanes) AS u(group_id, o, token, lane)
-          JOIN vulkan.groups g ON g.group_id = u.group_id
-          JOIN vulkan.exceptions y ON y.group_id = u.group_id AND y."offset" = u.o AND y.token = u.token
-          WHERE u.lane IS NULL AND y.status = 'processing'
-          ORDER BY y.group_id, y."offset" FOR UPDATE OF y SKIP LOCKED) h
-    WHERE x.group_id = h.group_id AND x."offset" = h."offset";
-    UPDATE vulkan.lanes l SET lease_until = clock_timestamp() + h.lease
-    FROM (SELECT y.group_id, y.key_hash, g.lease
-          FROM unnest(group_ids, tokens, lanes) AS u(group_id, token, lane)
-          JOIN vulkan.groups g ON g.group_id = u.group_id
-          JOIN vulkan.lanes y ON y.group_id = u.group_id AND y.key_hash = u.lane AND y.token = u.token
-          WHERE y.status = 'processing'
-          ORDER BY y.group_id, y.key_hash FOR UPDATE OF y SKIP LOCKED) h
-    WHERE l.group_id = h.group_id AND l.key_hash = h.key_hash;
-    UPDATE vulkan.claims c SET lease_until = clock_timestamp() + h.lease
-    FROM (SELECT y.group_id, y.hi, g.lease
-          FROM (SELECT DISTINCT u.group_id, u.token, max(u.o) AS o FROM unnest(group_ids, offsets, tokens, lanes) AS u(group_id, o, token, lane)
-                WHERE u.lane IS NULL GROUP BY 1, 2) u
-          JOIN vulkan.groups g ON g.group_id = u.group_id
-          JOIN vulkan.claims y ON y.group_id = u.group_id AND y.token = u.token
-              AND y.hi = (SELECT n.hi FROM vulkan.claims n WHERE n.group_id = u.group_id AND n.hi >= u.o ORDER BY n.hi LIMIT 1)
-          WHERE y.settled_at IS NULL
-          ORDER BY y.group_id, y.hi FOR UPDATE OF y SKIP LOCKED) h
-    WHERE c.group_id = h.group_id AND c.hi = h.hi;
+    -- Past what a settlement holds: it waits for nobody, so it deadlocks with nobody.
+    UPDATE vulkan.exceptions x SET lease_until = clock_timestamp() + g.lease
+    FROM unnest(group_ids, offsets, tokens, lanes) AS u(group_id, o, token, lane)
+    JOIN vulkan.groups g ON g.group_id = u.group_id
+    CROSS JOIN LATERAL (SELECT n.ctid, n.token, n.lease_until FROM vulkan.exceptions n
+                        WHERE n.group_id = u.group_id AND n."offset" = u.o LIMIT 1 FOR UPDATE SKIP LOCKED) y
+    WHERE u.lane IS NULL AND y.token = u.token AND y.lease_until IS NOT NULL AND x.ctid = y.ctid;
+    UPDATE vulkan.lanes l SET lease_until = clock_timestamp() + g.lease
+    FROM unnest(group_ids, tokens, lanes) AS u(group_id, token, lane)
+    JOIN vulkan.groups g ON g.group_id = u.group_id
+    CROSS JOIN LATERAL (SELECT n.ctid, n.token, n.lease_until FROM vulkan.lanes n
+                        WHERE n.group_id = u.group_id AND n.key_hash = u.lane LIMIT 1 FOR UPDATE SKIP LOCKED) y
+    WHERE y.token = u.token AND y.lease_until IS NOT NULL AND l.ctid = y.ctid;
+    UPDATE vulkan.claims c SET lease_until = clock_timestamp() + g.lease
+    FROM (SELECT v.group_id, v.token, max(v.o) AS o FROM unnest(group_ids, offsets, tokens, lanes) AS v(group_id, o, token, lane)
+          WHERE v.lane IS NULL GROUP BY 1, 2) u
+    JOIN vulkan.groups g ON g.group_id = u.group_id
+    CROSS JOIN LATERAL (SELECT n.ctid, n.token, n.lease_until FROM vulkan.claims n
+                        WHERE n.group_id = u.group_id AND n.hi >= u.o ORDER BY n.hi LIMIT 1 FOR UPDATE SKIP LOCKED) y
+    WHERE y.token = u.token AND y.lease_until IS NOT NULL AND c.ctid = y.ctid;
     RETURN QUERY
     SELECT u.group_id, u.o, u.token
     FROM unnest(group_ids, offsets, tokens, lanes) AS u(group_id, o, token, lane)
     WHERE NOT EXISTS (SELECT FROM vulkan.exceptions x WHERE u.lane IS NULL AND x.group_id = u.group_id AND x."offset" = u.o
-                      AND x.token = u.token AND x.status = 'processing')
+                      AND x.token = u.token AND x.lease_until IS NOT NULL)
       AND NOT EXISTS (SELECT FROM vulkan.lanes l WHERE l.group_id = u.group_id AND l.key_hash = u.lane
-                      AND l.token = u.token AND l.status = 'processing')
+                      AND l.token = u.token AND l.lease_until IS NOT NULL)
       AND NOT (u.lane IS NULL AND coalesce((
           SELECT c.token = u.token AND c.settled_at IS NULL FROM vulkan.claims c
           WHERE c.group_id = u.group_id AND c.hi >= u.o ORDER BY c.hi LIMIT 1), false));
@@ -166,7 +159,7 @@ COMMENT ON FUNCTION vulkan.reap_lanes(vulkan.groups, bigint[]) IS 'Internal. Tak
 
 CREATE FUNCTION vulkan.reap(look_back interval DEFAULT NULL, at_most integer DEFAULT 1000)
 RETURNS TABLE (claims integer, exceptions integer, lanes integer)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET lock_timeout = '500ms' AS $$
 #variable_conflict use_column
 DECLARE
     since   CONSTANT timestamptz := coalesce(clock_timestamp() - look_back, '-infinity');
@@ -184,7 +177,14 @@ BEGIN
              WHERE x.group_id IN (SELECT l.group_id FROM vulkan.lanes l WHERE l.status = 'processing'
                                   AND l.lease_until < clock_timestamp() AND l.lease_until > since)
              ORDER BY x.group_id LOOP
-        PERFORM vulkan.latch(g.group_id);
+        -- A handler's transaction that completed a message and does not end must not keep the latches here, and
+        -- through them the groups, waiting for it; nor one group the others.
+        BEGIN
+            PERFORM vulkan.latch(g.group_id);
+        EXCEPTION WHEN lock_not_available THEN
+            CONTINUE;
+        END;
+        SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = g.group_id;
         SELECT array_agg(l.key_hash) INTO due
         FROM (SELECT y.key_hash FROM vulkan.lanes y
               WHERE y.group_id = g.group_id AND y.status = 'processing' AND y.lease_until < clock_timestamp()

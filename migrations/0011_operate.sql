@@ -34,8 +34,8 @@ DECLARE
     lane   bigint;
     note   CONSTANT text := 'skipped' || coalesce(': ' || reason, '');
 BEGIN
+    PERFORM vulkan.latch(vulkan.group_id(stream, consumer_group));
     SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = vulkan.group_id(stream, consumer_group);
-    PERFORM vulkan.latch(g.group_id);
     SELECT i.status, hashtextextended(e.partition_key, 0) INTO was, lane
     FROM vulkan.events e
     CROSS JOIN LATERAL vulkan.status_in(g, e."offset", e.kind, e.headers, e.partition_key) i(status)
@@ -78,8 +78,8 @@ DECLARE
     picked bigint[];
     keys   bigint[];
 BEGIN
+    PERFORM vulkan.latch(vulkan.group_id(stream, consumer_group));
     SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = vulkan.group_id(stream, consumer_group);
-    PERFORM vulkan.latch(g.group_id);
     cursor := vulkan.cursor_of(g.group_id);
     SELECT array_agg(d."offset"), array_agg(DISTINCT d.lane) FILTER (WHERE d.lane IS NOT NULL) INTO picked, keys
     FROM (SELECT x."offset", x.lane FROM vulkan.exceptions x

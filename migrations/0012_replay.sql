@@ -9,10 +9,14 @@ LANGUAGE plpgsql AS $$
 DECLARE
     g vulkan.groups;
 BEGIN
+    PERFORM vulkan.latch(vulkan.group_id(stream, consumer_group));
     SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = vulkan.group_id(stream, consumer_group);
-    PERFORM vulkan.latch(g.group_id);
     cursor_is := vulkan.resolve_position(stream, replay.to_offset, replay.to_time, replay.to_position, replay.to_group);
     cursor_was := vulkan.cursor_of(g.group_id);
+    IF replay.to_position = 'latest' THEN
+        -- The last stable offset can fall back a little (see check()); the latest is not behind us.
+        cursor_is := greatest(cursor_is, cursor_was);
+    END IF;
     again := vulkan.count_messages(g, cursor_is, cursor_was);
     passed_over := vulkan.count_messages(g, cursor_was, cursor_is);
     fenced := 0;
@@ -40,8 +44,12 @@ BEGIN
     RETURN NEXT;
 END $$;
 COMMENT ON FUNCTION vulkan.replay(text, text, bigint, timestamptz, text, text, boolean) IS
-'Sets a group to another position, given as for resolve_position(). Backwards, everything above it is handed out again, under the rules bound now: what is in flight there is fenced (its settlement will be stale), retries and dead letters there are forgotten. Forwards, what waits in between is passed over, what waits behind busy keys too; retries and dead letters stay. Keyed work in flight is fenced either way.
+'Sets a group to another position, given as for resolve_position(). Backwards, everything above it is handed out again, under the rules bound now: what is in flight there is fenced (its settlement will be stale), retries and dead letters there are forgotten. Forwards, what waits in between is passed over, what waits behind busy keys too; retries and dead letters stay. Keyed work in flight is fenced either way. What was passed over counts as done. A group that stands at the position already is left as it is, its lanes too.
 Returns the cursor before and after, and how many messages come again, are passed over, are fenced while in flight, and how many retries and dead letters are forgotten.';
+
+CREATE FUNCTION vulkan.await_completions(group_id integer) RETURNS void
+LANGUAGE sql SET lock_timeout = '5s' AS $$ SELECT pg_advisory_xact_lock(1459617795, group_id) $$;
+COMMENT ON FUNCTION vulkan.await_completions(integer) IS 'Internal. Waits for the transactions that have called complete() for a group, for five seconds at most, and keeps new ones out until the caller''s transaction ends.';
 
 CREATE FUNCTION vulkan.rewind(g vulkan.groups, x bigint) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -50,6 +58,7 @@ DECLARE
     standing vulkan.claims;
     rules    jsonb;
 BEGIN
+    PERFORM vulkan.await_completions(g.group_id);
     SELECT c.* INTO standing FROM vulkan.claims c
     WHERE c.group_id = g.group_id AND c.hi > rewind.x ORDER BY c.hi LIMIT 1 FOR UPDATE;
     DELETE FROM vulkan.claims c WHERE c.group_id = g.group_id AND c.hi > rewind.x;
@@ -79,7 +88,7 @@ BEGIN
         status = CASE WHEN l.status = 'blocked' AND cursor_is < cursor_was AND EXISTS (
             SELECT FROM vulkan.exceptions x WHERE x.group_id = l.group_id AND x.lane = l.key_hash
             AND x.status = 'dead' AND x."offset" > l.head) THEN 'blocked' ELSE 'ready' END,
-        token = nextval('vulkan.token_seq'), straggler = NULL, redriven = true, through = least(l.through, cursor_is)
+        token = nextval('vulkan.token_seq'), worker = NULL, lease_until = NULL, straggler = NULL, redriven = true, through = least(l.through, cursor_is)
     WHERE l.group_id = g.group_id;
     PERFORM vulkan.rest_lanes(g, ARRAY(SELECT l.key_hash FROM vulkan.lanes l WHERE l.group_id = g.group_id AND l.status = 'ready'));
 END $$;

@@ -64,7 +64,7 @@ FROM (
         SELECT r.* FROM vulkan.runs r
         WHERE r.group_id = c.group_id AND r.key_hash = hashtextextended(e.partition_key, 0) AND r.hi >= e."offset"
         ORDER BY r.hi LIMIT 1) r ON r.lo < e."offset"
-    WHERE c.origin = 'claim' AND g.mode = 'lifecycle' AND (c.settled_at IS NOT NULL OR e.partition_key IS NOT NULL)
+    WHERE c.origin <> 'seek' AND g.mode = 'lifecycle' AND (c.settled_at IS NOT NULL OR e.partition_key IS NOT NULL)
       AND (g.unfiltered OR vulkan.is_message(g.group_id, e."offset", e.kind, e.headers))
       AND NOT EXISTS (SELECT FROM vulkan.exceptions x WHERE x.group_id = c.group_id AND x."offset" = e."offset")
       AND NOT EXISTS (SELECT FROM vulkan.lanes l WHERE l.group_id = c.group_id
@@ -92,7 +92,7 @@ LANGUAGE sql STABLE AS $$
         WHEN l.status = 'processing' AND event_offset = coalesce(l.straggler, event_offset)
              AND (l.straggler IS NOT NULL OR event_offset > l.head AND event_offset <= l.through) THEN 'processing'
         WHEN x.status = 'ready' OR event_offset > l.head THEN 'ready'
-        WHEN c.origin <> 'claim' THEN NULL
+        WHEN c.origin = 'seek' THEN NULL
         WHEN c.settled_at IS NULL AND partition_key IS NULL THEN 'processing'
         ELSE 'done' END
     FROM (VALUES (1)) one

@@ -72,3 +72,17 @@ CROSS JOIN LATERAL (SELECT count(*) AS keys, (array_agg(b.head ORDER BY b.head))
     FROM vulkan.blocked_keys b WHERE b.group_id = g.group_id) blocked
 CROSS JOIN LATERAL (SELECT array_agg(f.pid) AS pids FROM vulkan.floors(g.stream_id, (SELECT last_value FROM vulkan.offset_seq)) f) holders;
 COMMENT ON VIEW vulkan.group_overview IS 'Each group at a glance. lag_messages and lag: what lies above the cursor (counted up to a million) and the age of the oldest of it. in_flight, ready, dead: messages by status. oldest_unfinished: when the oldest message that is neither done nor dead was published. blocked_keys: see vulkan.blocked_keys; blocked_heads: the first ten. lso_held_by: pids of the publishers that hold the last stable offset back; see vulkan.lso_holders.';
+
+CREATE FUNCTION vulkan.is_drained(stream text, consumer_group text) RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+    g vulkan.groups;
+BEGIN
+    SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = vulkan.group_id(stream, consumer_group);
+    RETURN NOT vulkan.has_events(g.stream_id, vulkan.cursor_of(g.group_id), 9223372036854775807)
+        AND NOT EXISTS (SELECT FROM vulkan.claims c WHERE c.group_id = g.group_id AND c.settled_at IS NULL)
+        AND NOT EXISTS (SELECT FROM vulkan.lanes l WHERE l.group_id = g.group_id AND l.status <> 'blocked')
+        AND NOT EXISTS (SELECT FROM vulkan.exceptions x WHERE x.group_id = g.group_id AND x.status = 'ready')
+        AND NOT EXISTS (SELECT FROM vulkan.exceptions x WHERE x.group_id = g.group_id AND x.status = 'processing');
+END $$;
+COMMENT ON FUNCTION vulkan.is_drained(text, text) IS 'Whether every message of a lifecycle group is done or dead, or waits behind a dead one that blocks its key. Cheap, however long the backlog.';

@@ -4,12 +4,14 @@ CREATE FUNCTION vulkan.complete(group_id integer, event_offset bigint, token big
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
+    -- A rewind waits for this transaction, lest what it marks done survives it.
+    PERFORM pg_advisory_xact_lock_shared(1459617795, group_id);
     IF lane IS NOT NULL THEN
         INSERT INTO vulkan.exceptions AS x (group_id, "offset", status, lane, attempts, token, claimed_at, worker)
         SELECT l.group_id, complete.event_offset, 'done', l.key_hash, 1, l.token, l.claimed_at, l.worker
         FROM vulkan.lanes l
         WHERE l.group_id = complete.group_id AND l.key_hash = complete.lane AND l.token = complete.token
-          AND l.status = 'processing'
+          AND l.lease_until IS NOT NULL
         ON CONFLICT ON CONSTRAINT exceptions_pkey DO UPDATE
             SET status = 'done', attempts = x.attempts + 1, token = EXCLUDED.token, solo = false,
                 claimed_at = EXCLUDED.claimed_at, worker = EXCLUDED.worker, updated_at = clock_timestamp()
@@ -23,14 +25,14 @@ BEGIN
         FOR i IN 1 .. 2 LOOP
             UPDATE vulkan.exceptions x SET status = 'done', lease_until = NULL, updated_at = clock_timestamp()
             WHERE x.group_id = complete.group_id AND x."offset" = complete.event_offset AND x.token = complete.token
-              AND x.status = 'processing';
+              AND x.lease_until IS NOT NULL;
             IF FOUND THEN
                 RETURN;
             END IF;
             INSERT INTO vulkan.exceptions (group_id, "offset", status, attempts, token, claimed_at, worker)
             SELECT c.group_id, complete.event_offset, 'done', 1, c.token, c.claimed_at, c.worker
             FROM vulkan.claims c
-            WHERE c.group_id = complete.group_id AND c.token = complete.token AND c.settled_at IS NULL
+            WHERE c.group_id = complete.group_id AND c.token = complete.token AND c.lease_until IS NOT NULL
               AND c.lo < complete.event_offset
               AND c.hi = (SELECT n.hi FROM vulkan.claims n WHERE n.group_id = complete.group_id
                           AND n.hi >= complete.event_offset ORDER BY n.hi LIMIT 1)
@@ -44,3 +46,6 @@ BEGIN
         USING ERRCODE = 'VK007', HINT = 'Roll back: its effects belong to who holds it.';
 END $$;
 COMMENT ON FUNCTION vulkan.complete(integer, bigint, bigint, bigint) IS 'Marks a message done in the caller''s transaction, which also holds what its handler wrote: both commit, or neither. Of two workers that hold the same message, because a lease was lost, only one can commit that. Call it last, shortly before COMMIT. Raises VK007 if the lease is lost; then roll back.';
+
+-- All that version 1 is made of is there now.
+UPDATE vulkan.meta SET schema_version = 1, min_compatible = 1;

@@ -13,11 +13,11 @@ pub(crate) async fn count(client: Client, all: usize) -> Result<usize, Error> {
         && let Some(event) = events.next().await
     {
         let event = event?;
-        // The log is in order: an offset that did not grow would be read twice.
-        if event.offset() > last {
-            counted += 1;
-            last = event.offset();
+        if event.offset() <= last {
+            return Err(format!("offset {} was read after {last}", event.offset()).into());
         }
+        counted += 1;
+        last = event.offset();
         if counted % 1000 == 0 {
             reader.commit(last).await?;
         }

@@ -10,9 +10,9 @@ use crate::Error;
 pub(crate) fn show(client: Client) -> Progress {
     // A terminal gets one line that changes, a log file a line every few seconds.
     let (every, end) = if stderr().is_terminal() {
-        (200, "\r")
+        (1000, "\r")
     } else {
-        (3000, "\n")
+        (5000, "\n")
     };
     Progress(tokio::spawn(async move {
         loop {
@@ -55,13 +55,12 @@ impl Drop for Progress {
 
 /// Waits until every message of the worker's groups is done or dead.
 pub(crate) async fn until_settled(client: &Client) -> Result<(), Error> {
-    loop {
-        let open: Vec<(i64, String)> = sqlx::query_as(include_str!("sql/unsettled.sql"))
-            .fetch_all(client.pool())
-            .await?;
-        if open.iter().all(|(unsettled, _)| *unsettled == 0) {
-            return Ok(());
-        }
+    let drained = include_str!("sql/drained.sql");
+    while !sqlx::query_scalar::<_, bool>(drained)
+        .fetch_one(client.pool())
+        .await?
+    {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    Ok(())
 }

@@ -8,7 +8,10 @@ use crate::flight::Flight;
 use crate::totals;
 use crate::tower::Tower;
 
-/// What the run itself knows; everything else is counted from the database and checked against the CSV.
+/// What the group aircraft grants a message before it is dead.
+const RETRIES: i64 = 2;
+
+/// What was noted while it ran: times, and counts to be checked against the CSV.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) published: Duration,
@@ -69,7 +72,7 @@ pub(crate) async fn close(
     println!("\nThree groups over {} flights", flights.len());
     line(
         "published",
-        format!(
+        &format!(
             "{:>9} in {:.1} s, {:.0} a second",
             flights.len(),
             outcome.published.as_secs_f64(),
@@ -78,39 +81,39 @@ pub(crate) async fn close(
     );
     line(
         "messages",
-        format!(
+        &format!(
             "{messages:>9} in {seconds:.1} s, {:.0} a second",
             messages as f64 / seconds
         ),
     );
-    line("retries", format!("{:>9}", outcome.retries));
+    line("retries", &format!("{:>9}", outcome.retries));
     line(
         "dead",
-        format!(
+        &format!(
             "{:>9} (the CSV has {cancelled} cancelled flights)",
             outcome.dead
         ),
     );
-    line("redriven", format!("{:>9}", outcome.redriven));
-    line("knock-on delays", format!("{:>9}", log.knock_on));
-    line("counted", format!("{:>9}", outcome.counted));
+    line("redriven", &format!("{:>9}", outcome.redriven));
+    line("knock-on delays", &format!("{:>9}", log.knock_on));
+    line("counted", &format!("{:>9}", outcome.counted));
     println!("\nAgainst the CSV");
     line(
         "out of order",
-        format!("{:>9}", log.out_of_order + handled.out_of_order),
+        &format!("{:>9}", log.out_of_order + handled.out_of_order),
     );
-    line("lost", format!("{:>9}", handled.lost));
-    line("twice", format!("{:>9}", handled.twice));
+    line("lost", &format!("{:>9}", handled.lost));
+    line("twice", &format!("{:>9}", handled.twice));
     line(
         "carriers",
-        format!(
+        &format!(
             "{:>9} of {} agree, to the flight and the minute",
             expected.len() - wrong_carriers,
             expected.len()
         ),
     );
     for (group, status, many, _) in &statuses {
-        line(group, format!("{many:>9} {status}"));
+        line(group, &format!("{many:>9} {status}"));
     }
     Ok(log.out_of_order
         + handled.out_of_order
@@ -121,10 +124,12 @@ pub(crate) async fn close(
         == 0
         && outcome.counted == flights.len()
         && usize::try_from(outcome.dead)? == cancelled
-        && outcome.redriven == outcome.dead)
+        && outcome.retries == RETRIES * outcome.dead
+        && outcome.redriven == outcome.dead
+        && totals == expected)
 }
 
-fn line(what: &str, value: String) {
+fn line(what: &str, value: &str) {
     println!("  {what:<16}{value}");
 }
 

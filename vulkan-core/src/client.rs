@@ -1,12 +1,18 @@
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgPool};
+use tokio::time::timeout;
 
-use crate::detach::to_the_end;
+use crate::detach::{silent, to_the_end};
 use crate::error::Error;
 
+/// How long an idle connection may take to show that it lives.
+const PING: Duration = Duration::from_secs(3);
+
 /// A handle on the log and the lifecycle in one database. Cheap to clone.
+///
+/// It works on a Tokio runtime, and panics on another.
 ///
 /// # Cancel safety
 ///
@@ -25,8 +31,13 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// If the URL cannot be read.
+    /// [`Error::Database`] if the URL cannot be read.
     pub async fn connect(url: &str) -> Result<Self, Error> {
+        // sqlx takes any scheme, and what is none of ours for a server on this machine.
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            let cause = "it begins with neither postgres:// nor postgresql://";
+            return Err(Error::Database(sqlx::Error::Configuration(cause.into())));
+        }
         let options: PgConnectOptions = url.parse().map_err(Error::Database)?;
         Ok(Self::connect_with(options.application_name("vulkan")))
     }
@@ -35,6 +46,16 @@ impl Client {
         let pool = PgPoolOptions::new()
             .max_connections(10)
             .acquire_timeout(Duration::from_secs(10))
+            // As the pool's own test, which however waits for an answer as long as it takes.
+            .test_before_acquire(false)
+            .before_acquire(|connection, _| {
+                Box::pin(async move {
+                    match timeout(PING, connection.ping()).await {
+                        Ok(answer) => answer.map(|()| true),
+                        Err(_) => Err(silent()),
+                    }
+                })
+            })
             .after_connect(|connection, _| {
                 Box::pin(async move {
                     // A safety net: no call of ours leaves a transaction open.
@@ -50,8 +71,8 @@ impl Client {
 
     /// Uses a pool you have already.
     ///
-    /// A worker needs a connection for each call under way, of which it has at most three, and one
-    /// beside the pool that listens.
+    /// A worker makes up to two calls at a time for each of its groups, and four for all of them; what
+    /// finds no connection free waits its turn. It listens on one more, beside the pool.
     pub fn new(pool: PgPool) -> Self {
         Self { pool }
     }

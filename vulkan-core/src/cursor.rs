@@ -3,6 +3,7 @@
 mod event;
 mod page;
 mod reader;
+mod seat;
 mod tail;
 
 pub use event::LogEvent;

@@ -1,4 +1,14 @@
 use std::future::{Future, pending};
+use std::io;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use sqlx::postgres::{PgConnection, PgPool};
+use tokio::time::timeout;
+
+/// How long the engine may take to answer one call. Its calls are short; a connection that gives no
+/// answer for so long is dead, whatever the socket says.
+const ANSWER: Duration = Duration::from_secs(20);
 
 /// Runs a database call to its end in a task of its own, whatever becomes of the caller.
 ///
@@ -18,4 +28,33 @@ where
             Err(_) => pending().await,
         },
     }
+}
+
+/// Runs a call of the engine to its end, on a connection that is thrown away when it gives no answer:
+/// behind a half-open socket a call would else wait until the kernel gives up, a quarter of an hour.
+pub(crate) async fn answered<T, W>(pool: &PgPool, work: W) -> sqlx::Result<T>
+where
+    W: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send + 'static,
+    T: Send + 'static,
+{
+    let pool = pool.clone();
+    to_the_end(async move {
+        let mut connection = pool.acquire().await?;
+        match timeout(ANSWER, work(&mut connection)).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                connection.close_on_drop();
+                Err(silent())
+            }
+        }
+    })
+    .await
+}
+
+/// The error of a connection that gives no answer.
+pub(crate) fn silent() -> sqlx::Error {
+    sqlx::Error::Io(io::Error::new(
+        io::ErrorKind::TimedOut,
+        "the database gives no answer",
+    ))
 }

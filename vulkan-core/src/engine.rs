@@ -2,7 +2,7 @@
 //!
 //! `vulkan-worker` is written on this and nothing else, and another worker can be. Each call is one
 //! round trip and one short transaction; the comments of the SQL functions of the same name say
-//! what each promises.
+//! what each promises. A [`Bell`] says when to look for work.
 
 use std::time::Duration;
 
@@ -11,11 +11,13 @@ use sqlx::postgres::types::PgInterval;
 use crate::client::Client;
 use crate::detach::to_the_end;
 use crate::error::Error;
+use crate::interval::duration;
 
 mod claim;
 mod complete;
 mod lease;
 mod look;
+mod maintain;
 mod settle;
 
 pub use claim::Claimed;
@@ -24,8 +26,11 @@ pub use lease::{Held, Lost, Reaped};
 pub use look::Look;
 pub use settle::{Fate, Item, Outcome, Settlement, Verdict};
 
+pub use crate::wake::{Bell, Listening};
+
 /// What a worker needs to know of a group that stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Standing {
     /// The stream it reads.
     pub stream_id: i32,
@@ -53,7 +58,7 @@ impl Client {
         Ok(Standing {
             stream_id,
             max_attempts: u32::try_from(max_attempts).unwrap_or(u32::MAX),
-            lease: look::duration(lease),
+            lease: duration(lease),
         })
     }
 }

@@ -1,6 +1,8 @@
+use std::borrow::Cow;
 use std::fmt;
 
 use sqlx::migrate::MigrateError;
+use sqlx::postgres::PgDatabaseError;
 use vulkan_names::NameError;
 
 /// What can go wrong between this client and the database.
@@ -15,7 +17,7 @@ pub enum Error {
     /// There is no consumer group of that name, or not one of that mode (`VK002`).
     #[error("{0}")]
     UnknownGroup(Refusal),
-    /// An argument is not valid (`VK003`).
+    /// An argument is not valid (`VK003`), or holds what Postgres cannot store.
     #[error("{0}")]
     Invalid(Refusal),
     /// The log cannot be read safely in this transaction or on this server (`VK004`).
@@ -83,12 +85,13 @@ pub enum Error {
     #[error("the schema \"vulkan\" could not be migrated")]
     Migrate(#[source] MigrateError),
     /// The database could not be reached, or said no.
-    #[error("the database call failed")]
+    #[error("{}", told(.0))]
     Database(#[source] sqlx::Error),
 }
 
 /// A refusal of the engine: what it said, and what it says to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Refusal {
     /// What was refused, and why.
     pub message: String,
@@ -108,25 +111,68 @@ impl fmt::Display for Refusal {
 
 impl Error {
     /// Whether the same call may well succeed a little later: the connection was lost, the server is
-    /// starting or stopping, out of connections, or chose this call to end a deadlock.
+    /// starting or stopping, out of connections, chose this call to end a deadlock, or would have let
+    /// it wait too long for a lock.
+    #[must_use]
     pub fn is_transient(&self) -> bool {
-        let Self::Database(error) = self else {
-            return false;
-        };
-        match error {
-            sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-                // Connection exceptions, insufficient resources, operator intervention, and
-                // serialization failures and deadlocks, each a class of SQLSTATEs.
-                ["08", "53", "57", "40"]
-                    .iter()
-                    .any(|class| code.starts_with(class))
-            }),
-            sqlx::Error::Io(_)
-            | sqlx::Error::Protocol(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::WorkerCrashed => true,
+        match self {
+            Self::Database(error)
+            | Self::Migrate(
+                MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _),
+            ) => is_transient(error),
             _ => false,
         }
+    }
+
+    /// An argument that was refused before it came to the database.
+    pub(crate) fn invalid(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Invalid(Refusal {
+            message: message.into(),
+            hint: Some(hint.into()),
+        })
+    }
+}
+
+fn is_transient(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| match &*code {
+            // The lock's holder will be done with it.
+            "55P03" => true,
+            // The database was dropped.
+            "57P04" => false,
+            // Connection exceptions, insufficient resources, operator intervention, and
+            // serialization failures and deadlocks, each a class of SQLSTATEs.
+            code => ["08", "53", "57", "40"]
+                .iter()
+                .any(|class| code.starts_with(class)),
+        }),
+        sqlx::Error::Io(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::WorkerCrashed => true,
+        _ => false,
+    }
+}
+
+/// What a failure of the database means for the caller; its own words are the source's.
+fn told(error: &sqlx::Error) -> Cow<'static, str> {
+    match error {
+        sqlx::Error::Database(error) => match error.code() {
+            Some(code) => format!("the database refused the call with SQLSTATE {code}").into(),
+            None => "the database refused the call".into(),
+        },
+        sqlx::Error::Configuration(_) => {
+            "the database URL cannot be read; it looks like postgres://user@host:5432/database"
+                .into()
+        }
+        sqlx::Error::PoolTimedOut => {
+            "no database connection could be had in time; look whether the server is up, and whether \
+             the pool is large enough"
+                .into()
+        }
+        sqlx::Error::PoolClosed => "the pool is closed; make a new client".into(),
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) => "the connection to the database failed".into(),
+        _ => "the database call failed".into(),
     }
 }
 
@@ -134,7 +180,7 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         let refused = error
             .as_database_error()
-            .and_then(|error| error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>());
+            .and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
         let Some(refused) = refused else {
             return Self::Database(error);
         };
@@ -150,7 +196,41 @@ impl From<sqlx::Error> for Error {
             "VK005" => Self::NoMessage(refusal()),
             "VK006" => Self::Superseded(refusal()),
             "VK007" => Self::Stale(refusal()),
-            _ => Self::Database(error),
+            _ => match unstorable(refused) {
+                Some(hint) => Self::invalid(explained(refused), hint),
+                None => Self::Database(error),
+            },
         }
+    }
+}
+
+/// The next step where a value is none that Postgres can store, by SQLSTATE.
+fn unstorable(error: &PgDatabaseError) -> Option<&'static str> {
+    Some(match error.code() {
+        // untranslatable_character, character_not_in_repertoire
+        "22P05" | "22021" => {
+            "Leave out NUL characters and what the database's encoding lacks, or publish such text as base64."
+        }
+        // invalid_text_representation, invalid_json_text
+        "22P02" | "22032" => {
+            "Publish JSON whose texts are valid Unicode, lone surrogates left out."
+        }
+        // numeric_value_out_of_range, datetime_field_overflow, interval_field_overflow
+        "22003" | "22008" | "22015" => "Give a number or a time within the range of Postgres.",
+        // statement_too_complex
+        "54001" => "Publish JSON that is nested less deeply.",
+        // check_violation
+        "23514" if error.table() == Some("groups") => {
+            "Give at least one attempt, a backoff above zero with its maximum not below it, and a lease above zero."
+        }
+        _ => return None,
+    })
+}
+
+/// What Postgres said, with its detail: where a JSON text is bad, for one.
+fn explained(error: &PgDatabaseError) -> String {
+    match error.detail() {
+        Some(detail) => format!("{}: {}", error.message(), detail),
+        None => error.message().to_owned(),
     }
 }

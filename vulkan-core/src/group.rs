@@ -1,13 +1,14 @@
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
-use sqlx::postgres::types::PgInterval;
 use sqlx::types::Json;
 use vulkan_names::{Backoff, KindPattern, Start, Subject, check_name};
 
 use crate::client::Client;
 use crate::detach::to_the_end;
 use crate::error::Error;
+use crate::interval::interval;
 
 /// How a consumer group treats the messages of its stream.
 ///
@@ -54,6 +55,33 @@ pub enum Mode {
     Cursor,
 }
 
+impl Mode {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Lifecycle => "lifecycle",
+            Self::Cursor => "cursor",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// As it stands in `vulkan.groups`.
+impl TryFrom<String> for Mode {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        [Self::Lifecycle, Self::Cursor]
+            .into_iter()
+            .find(|mode| mode.as_str() == text)
+            .ok_or_else(|| format!("unknown group mode {text:?}"))
+    }
+}
+
 /// What a dead message does to its partition key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnDead {
@@ -62,6 +90,15 @@ pub enum OnDead {
     Advance,
     /// The key waits until the message is redriven or skipped.
     Block,
+}
+
+impl OnDead {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Advance => "advance",
+            Self::Block => "block",
+        }
+    }
 }
 
 /// One rule of what a group wants.
@@ -100,10 +137,13 @@ fn pattern_as_text<S: serde::Serializer>(
 impl Client {
     /// Makes a consumer group, or finds it, and sets the options that are given; returns its id.
     ///
+    /// All of it happens, or nothing: no worker meets a new group without its bindings.
+    ///
     /// # Errors
     ///
-    /// [`Error::UnknownStream`]; [`Error::Name`] if the name is not valid; [`Error::Database`] if an
-    /// option is out of bounds (at least one attempt, delays in order, a lease above zero).
+    /// [`Error::UnknownStream`]; [`Error::Name`] if the name is not valid; [`Error::Invalid`] if an
+    /// option is out of bounds (1 to 1001 attempts, a backoff above zero with its maximum not below it,
+    /// a lease above zero, at least one binding).
     pub async fn ensure_group(
         &self,
         stream: &str,
@@ -113,54 +153,51 @@ impl Client {
         check_name(Subject::Group, group)?;
         let (pool, stream, group) = (self.pool().clone(), stream.to_owned(), group.to_owned());
         to_the_end(async move {
-            let mode = match options.mode {
-                Mode::Lifecycle => "lifecycle",
-                Mode::Cursor => "cursor",
-            };
-            let id: i32 = sqlx::query_scalar(include_str!("../queries/create_group.sql"))
+            let bindings = options.bindings.map(Json);
+            let max_attempts = options
+                .max_attempts
+                .map(|max| i32::try_from(max).unwrap_or(i32::MAX));
+            let backoff_initial = options.backoff.map(|backoff| interval(backoff.initial));
+            let backoff_max = options.backoff.map(|backoff| interval(backoff.max));
+            let lease = options.lease.map(interval);
+            let on_dead = options.on_dead.map(OnDead::as_str);
+
+            let mut tx = pool.begin().await?;
+            let id = sqlx::query_scalar(include_str!("../queries/create_group.sql"))
                 .bind(&stream)
                 .bind(&group)
-                .bind(mode)
+                .bind(options.mode.as_str())
                 .bind(options.start.to_string())
-                .fetch_one(&pool)
+                .bind(&bindings)
+                .bind(max_attempts)
+                .bind(backoff_initial)
+                .bind(backoff_max)
+                .bind(lease)
+                .bind(on_dead)
+                .fetch_one(&mut *tx)
                 .await?;
-            sqlx::query(include_str!("../queries/alter_group.sql"))
-                .bind(&stream)
-                .bind(&group)
-                .bind(
-                    options
-                        .max_attempts
-                        .map(i64::from)
-                        .map(|max| i32::try_from(max).unwrap_or(i32::MAX)),
-                )
-                .bind(options.backoff.map(|backoff| interval(backoff.initial)))
-                .bind(options.backoff.map(|backoff| interval(backoff.max)))
-                .bind(options.lease.map(interval))
-                .bind(options.on_dead.map(|on_dead| match on_dead {
-                    OnDead::Advance => "advance",
-                    OnDead::Block => "block",
-                }))
-                .execute(&pool)
-                .await?;
-            if let Some(bindings) = options.bindings {
+            // For a group that was there before. The binding first, since it takes the group's latch.
+            if let Some(bindings) = bindings {
                 sqlx::query(include_str!("../queries/set_binding.sql"))
                     .bind(&stream)
                     .bind(&group)
-                    .bind(Json(bindings))
-                    .execute(&pool)
+                    .bind(bindings)
+                    .execute(&mut *tx)
                     .await?;
             }
+            sqlx::query(include_str!("../queries/alter_group.sql"))
+                .bind(&stream)
+                .bind(&group)
+                .bind(max_attempts)
+                .bind(backoff_initial)
+                .bind(backoff_max)
+                .bind(lease)
+                .bind(on_dead)
+                .execute(&mut *tx)
+                .await?;
+            tx.commit().await?;
             Ok(id)
         })
         .await
-    }
-}
-
-/// A duration as Postgres has it, to the microsecond; longer than it can hold is as long as it can.
-pub(crate) fn interval(duration: Duration) -> PgInterval {
-    PgInterval {
-        months: 0,
-        days: 0,
-        microseconds: i64::try_from(duration.as_micros()).unwrap_or(i64::MAX),
     }
 }

@@ -20,7 +20,7 @@
 //!     .await?;
 //!
 //! // In a transaction of your own: it commits or vanishes with your write.
-//! let mut tx = client.pool().begin().await?;
+//! let mut tx = client.begin().await?;
 //! client.publish_in(&mut *tx, Message::new("orders", "order.paid", &42)?).await?;
 //! tx.rollback().await?;
 //! # assert_eq!(offset, 1);
@@ -46,6 +46,7 @@ pub mod engine;
 mod error;
 mod event;
 mod group;
+mod interval;
 mod migrate;
 mod operate;
 mod position;
@@ -61,11 +62,9 @@ pub use operate::{DryRun, GroupOverview, Inspected, Redrive, Replayed, Status};
 pub use position::Position;
 pub use publish::{IntoMessage, Message};
 pub use vulkan_names::{
-    Backoff, BackoffError, DurationError, GroupName, Kind, KindPattern, MAX_RETRIES, NameError,
-    Problem, Start, StartError, StreamName, Subject, check_kind, check_name, check_pattern,
-    parse_duration, pattern_matches,
+    Backoff, BackoffError, DurationError, GroupName, KindPattern, NameError, Problem, Start,
+    StartError, Subject,
 };
-pub use wake::{Bell, Listening};
 
 /// What the code written by `#[derive(Event)]` refers to. Not part of the public interface.
 #[doc(hidden)]

@@ -1,3 +1,4 @@
+use sqlx::Connection;
 use sqlx::migrate::Migrator;
 
 use crate::client::Client;
@@ -27,16 +28,22 @@ impl Client {
     /// # Errors
     ///
     /// [`Error::SchemaTooNew`] if this client is too old for the schema it finds;
-    /// [`Error::Migrate`] if a migration fails.
+    /// [`Error::Migrate`] if a migration fails, or the connection is lost meanwhile: call it again.
     pub async fn migrate(&self) -> Result<(), Error> {
         match self.check_schema().await {
             Ok(()) | Err(Error::NoSchema | Error::SchemaTooOld { .. }) => {}
             Err(error) => return Err(error),
         }
         let pool = self.pool().clone();
-        to_the_end(async move { MIGRATOR.run(&pool).await })
-            .await
-            .map_err(Error::Migrate)
+        to_the_end(async move {
+            // A failed migrator keeps its lock, which goes with the connection: never back to the pool.
+            let mut connection = pool.acquire().await?.detach();
+            let migrated = MIGRATOR.run_direct(None, &mut connection, false).await;
+            // The migrations are done, or not; how the goodbye goes is of no interest.
+            let _ = connection.close().await;
+            migrated.map_err(Error::Migrate)
+        })
+        .await
     }
 
     /// Checks that this client may work with the schema as it is.

@@ -3,6 +3,7 @@ use vulkan_names::GroupName;
 
 /// A place in a stream to read from, or to set a group to.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Position {
     /// Before the oldest event there is.
     Earliest,

@@ -21,7 +21,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownStream`]; [`Error::Invalid`] for a kind that is not valid; [`Error::Encode`].
+    /// [`Error::UnknownStream`]; [`Error::Invalid`] for a kind that is not valid, and for text that Postgres
+    /// cannot store, such as a NUL character; [`Error::Encode`].
     /// After [`Error::Database`] the event may have been published all the same: with a dedup id it is
     /// safe to try again.
     ///
@@ -99,6 +100,7 @@ impl Client {
 }
 
 async fn publish<'e>(executor: impl PgExecutor<'e>, message: &Message) -> Result<i64, Error> {
+    message.check()?;
     Ok(sqlx::query_scalar(include_str!("../queries/publish.sql"))
         .bind(&message.stream)
         .bind(&message.kind)

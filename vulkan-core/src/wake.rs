@@ -1,19 +1,14 @@
-use std::sync::Arc;
+mod ear;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::sync::{Notify, watch};
-use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::client::Client;
-
-/// How long a silent connection is trusted before it is asked whether it still lives.
-const HEARTBEAT: Duration = Duration::from_secs(10);
-/// How long it may take to answer before it is replaced.
-const ANSWER: Duration = Duration::from_secs(5);
-/// Delays between attempts to connect: doubled from the first to the last.
-const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+use ear::Ear;
 
 /// Wakes a sleeper when something is published to one of its streams.
 ///
@@ -25,11 +20,33 @@ const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::f
 /// A bell is a hint and can be missed: look for work yourself now and then, too. Through a
 /// transaction pooler it does not work, and everything else does.
 #[derive(Debug)]
+#[must_use = "a bell that is dropped no longer listens"]
 pub struct Bell {
     armed: watch::Sender<bool>,
     listening: watch::Receiver<Listening>,
-    rung: Arc<Notify>,
+    rung: Arc<Rung>,
     _task: Option<AbortOnDropHandle<()>>,
+}
+
+/// The streams that rang and that nobody has asked for yet.
+#[derive(Debug, Default)]
+struct Rung {
+    streams: Mutex<BTreeSet<i32>>,
+    notify: Notify,
+}
+
+impl Rung {
+    fn ring(&self, streams: impl IntoIterator<Item = i32>) {
+        self.streams
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(streams);
+        self.notify.notify_one();
+    }
+
+    fn take(&self) -> BTreeSet<i32> {
+        std::mem::take(&mut self.streams.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// What a [`Bell`] can hear at the moment.
@@ -37,9 +54,9 @@ pub struct Bell {
 pub enum Listening {
     /// Nothing: there is no connection.
     Deaf,
-    /// What publishers ring for others.
+    /// Nothing for sure: it was not armed, or is about to be.
     Unarmed,
-    /// Every publish to its streams.
+    /// Every publish to its streams. Where another sleeping process holds a bell, as long as that sleeps.
     Armed,
 }
 
@@ -48,14 +65,14 @@ impl Bell {
     pub fn new(client: &Client, streams: Vec<i32>) -> Self {
         let (armed, armed_rx) = watch::channel(false);
         let (listening_tx, listening) = watch::channel(Listening::Deaf);
-        let rung = Arc::new(Notify::new());
-        let ear = Ear {
-            client: client.clone(),
+        let rung = Arc::<Rung>::default();
+        let ear = Ear::new(
+            client.clone(),
             streams,
-            armed: armed_rx,
-            listening: listening_tx,
-            rung: Arc::clone(&rung),
-        };
+            armed_rx,
+            listening_tx,
+            Arc::clone(&rung),
+        );
         Self {
             armed,
             listening,
@@ -91,122 +108,33 @@ impl Bell {
         self.listening.clone()
     }
 
-    /// Waits for the bell. A ring while nobody waits is kept for the next one who does.
+    /// Waits until the bell rings, or is armed, which is worth a look as well; not longer than `at_most`.
+    pub(crate) async fn asleep(
+        &self,
+        listening: &mut watch::Receiver<Listening>,
+        at_most: Duration,
+    ) {
+        self.arm();
+        tokio::select! {
+            _ = self.rung() => {}
+            Ok(()) = listening.changed() => {}
+            () = tokio::time::sleep(at_most) => {}
+        }
+    }
+
+    /// Waits for the bell, and says which streams rang. A ring while nobody waits is kept for the next
+    /// one who does; after a lost connection all streams count as rung.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
-    pub async fn rung(&self) {
-        self.rung.notified().await;
-    }
-}
-
-/// The task behind a bell.
-struct Ear {
-    client: Client,
-    streams: Vec<i32>,
-    armed: watch::Receiver<bool>,
-    listening: watch::Sender<Listening>,
-    rung: Arc<Notify>,
-}
-
-impl Ear {
-    async fn listen(mut self) {
-        let mut delay = RECONNECT.0;
+    pub async fn rung(&self) -> BTreeSet<i32> {
         loop {
-            match timeout(ANSWER, self.connect()).await {
-                Ok(Ok(listener)) => {
-                    delay = RECONNECT.0;
-                    self.listening.send_replace(Listening::Unarmed);
-                    // What was published while nobody listened was not heard.
-                    self.rung.notify_one();
-                    let error = self.hear(listener).await;
-                    tracing::warn!(error = error.as_deref(), "the listener lost its connection");
-                }
-                Ok(Err(error)) => tracing::debug!(%error, "the listener cannot connect"),
-                Err(_) => tracing::debug!("the listener cannot connect in time"),
-            }
-            self.listening.send_replace(Listening::Deaf);
-            tokio::time::sleep(delay).await;
-            delay = (delay * 2).min(RECONNECT.1);
-        }
-    }
-
-    async fn connect(&self) -> sqlx::Result<PgListener> {
-        let options = self.client.pool().connect_options();
-        let pool = PgPoolOptions::new()
-            .max_connections(1)
-            .connect_lazy_with((*options).clone());
-        let mut listener = PgListener::connect_with(&pool).await?;
-        listener.eager_reconnect(false);
-        listener.listen("vulkan").await?;
-        Ok(listener)
-    }
-
-    /// Hears until the connection is lost, and says what of.
-    async fn hear(&mut self, mut listener: PgListener) -> Option<String> {
-        self.armed.mark_changed();
-        loop {
-            tokio::select! {
-                heard = timeout(HEARTBEAT, listener.try_recv()) => match heard {
-                    Ok(Ok(Some(notification))) => {
-                        if notification.payload().parse().is_ok_and(|stream| self.streams.contains(&stream)) {
-                            self.rung.notify_one();
-                        }
-                    }
-                    Ok(Ok(None)) => return None,
-                    Ok(Err(error)) => return Some(error.to_string()),
-                    Err(_) => match timeout(ANSWER, sqlx::query("SELECT 1").execute(&mut listener)).await {
-                        Ok(Ok(_)) => {}
-                        Ok(Err(error)) => return Some(error.to_string()),
-                        Err(_) => return Some("no sign of life".into()),
-                    },
-                },
-                changed = self.armed.changed() => {
-                    if changed.is_err() {
-                        return None;
-                    }
-                    if let Err(error) = self.set_arms(&mut listener).await {
-                        return Some(error);
-                    }
-                }
+            self.rung.notify.notified().await;
+            let streams = self.rung.take();
+            if !streams.is_empty() {
+                return streams;
             }
         }
-    }
-
-    async fn set_arms(&mut self, listener: &mut PgListener) -> Result<(), String> {
-        let wanted = *self.armed.borrow_and_update();
-        let armed = *self.listening.borrow() == Listening::Armed;
-        let now = match (wanted, armed) {
-            (true, false) => {
-                let held: Vec<bool> = answer(
-                    sqlx::query_scalar(include_str!("../queries/arm_bell.sql"))
-                        .bind(&self.streams)
-                        .fetch_all(listener),
-                )
-                .await?;
-                // A bell that another process holds is rung for us, too, as long as it sleeps.
-                if held.iter().all(|held| *held) {
-                    Listening::Armed
-                } else {
-                    Listening::Unarmed
-                }
-            }
-            (false, true) => {
-                answer(sqlx::query(include_str!("../queries/disarm_bell.sql")).execute(listener))
-                    .await?;
-                Listening::Unarmed
-            }
-            _ => return Ok(()),
-        };
-        self.listening.send_replace(now);
-        Ok(())
-    }
-}
-
-async fn answer<T>(call: impl Future<Output = sqlx::Result<T>>) -> Result<T, String> {
-    match timeout(ANSWER, call).await {
-        Ok(answer) => answer.map_err(|error| error.to_string()),
-        Err(_) => Err("no sign of life".into()),
     }
 }

@@ -27,7 +27,6 @@ pub use delivery::Delivery;
 pub use delivery_builder::DeliveryBuilder;
 pub use erased::ErasedHandler;
 pub use error::{Disposition, HandlerError};
-pub use error_message::MAX_MESSAGE_LEN;
 pub use extract::{DeliveryArgument, FromDelivery};
 pub use into_handler::{ByHand, IntoHandler};
 pub use into_result::IntoResult;

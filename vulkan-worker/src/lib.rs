@@ -74,8 +74,8 @@ mod runtime;
 
 pub use handler::{
     ByHand, Call, DecodeError, Delivery, DeliveryBuilder, Disposition, ErasedHandler, FromDelivery,
-    FromRef, Handler, HandlerError, HandlerOptions, IntoHandler, IntoResult, MAX_MESSAGE_LEN,
-    OptionsError, Result, ResultExt, State,
+    FromRef, Handler, HandlerError, HandlerOptions, IntoHandler, IntoResult, OptionsError, Result,
+    ResultExt, State,
 };
 pub use runtime::{
     BuildError, IntoShutdown, Mistake, RunError, Shutdown, Worker, WorkerBuilder, shutdown_signal,

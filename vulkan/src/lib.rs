@@ -5,6 +5,40 @@
 //! which is handled, tried again and given up on its own, without holding up the others.
 //! A handler is an async function.
 //!
+//! ```
+//! use vulkan::{Client, Event, Worker, handler};
+//!
+//! #[derive(serde::Serialize, serde::Deserialize, Event)]
+//! #[event(stream = "orders", kind = "order.placed")]
+//! struct OrderPlaced {
+//!     id: u64,
+//! }
+//!
+//! #[handler(stream = "orders", group = "fraud")]
+//! async fn screen(order: OrderPlaced) {
+//!     println!("order {}", order.id);
+//! }
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let database = vulkan_devpg::shared().await.create_database().await?;
+//! # let url = database.url();
+//! let client = Client::connect(&url).await?;
+//! client.migrate().await?;
+//! client.create_stream("orders").await?;
+//!
+//! let mut tx = client.begin().await?;
+//! // .. what makes it true, and:
+//! client.publish_in(&mut *tx, &OrderPlaced { id: 7 }).await?;
+//! tx.commit().await?;
+//!
+//! let shutdown = vulkan::shutdown_signal();
+//! # shutdown.stop();
+//! Worker::builder(client).register(screen).run(shutdown).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Events
 //!
 //! An event is a type that serializes, with the stream it goes to and the kind that it is.
@@ -86,13 +120,35 @@
 //! screen(order, &delivery).await?;
 //! # Ok(()) }
 //! ```
+//!
+//! # What is where
+//!
+//! | To do | See |
+//! |---|---|
+//! | connect, migrate, make a stream | [`Client`] |
+//! | publish | [`Client::publish`], [`Client::publish_in`], [`Client::publish_many`]; with headers, a delay or a dedup id [`Message`] |
+//! | handle | [`handler`](macro@handler), [`Handler`], [`Worker`] |
+//! | have effects exactly once | [`Delivery::complete_in`] |
+//! | read without a worker | [`Client::read`], [`Client::reader`] |
+//! | look, redrive, replay, skip, pause | [`Client::overview`], [`Client::inspect`], [`Client::redrive`], [`Client::replay`], [`Client::skip`], [`Client::pause`] |
+//! | write a worker of one's own | [`engine`] |
 
 #[doc(inline)]
-pub use vulkan_core::*;
+pub use vulkan_core::{
+    Backoff, BackoffError, Binding, Client, DryRun, DurationError, Error, Event, GroupName,
+    GroupOptions, GroupOverview, Inspected, IntoMessage, KindPattern, LogEvent, Message, Mode,
+    NameError, OnDead, PartitionKey, Position, Problem, Reader, ReaderEvents, Redrive, Refusal,
+    Replayed, Start, StartError, Status, Subject, engine,
+};
 #[doc(inline)]
 pub use vulkan_macros::{Event, handler};
 #[doc(inline)]
-pub use vulkan_worker::*;
+pub use vulkan_worker::{
+    BuildError, DecodeError, Delivery, DeliveryBuilder, Disposition, ErasedHandler, FromDelivery,
+    FromRef, Handler, HandlerError, HandlerOptions, IntoHandler, IntoResult, IntoShutdown, Mistake,
+    OptionsError, Result, ResultExt, RunError, Shutdown, State, Worker, WorkerBuilder,
+    shutdown_signal,
+};
 
 /// What the code written by the macros refers to. Not part of the public interface.
 #[doc(hidden)]

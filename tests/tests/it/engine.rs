@@ -2,6 +2,8 @@
 
 /// The schema itself: comments, the promised queries, housekeeping.
 mod catalog;
+/// Bare cursors: who reads, and from where.
+mod cursors;
 /// The last stable offset: what readers may see, and when.
 mod horizon;
 /// Order by partition key.

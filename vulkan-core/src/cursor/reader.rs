@@ -1,6 +1,5 @@
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -9,25 +8,24 @@ use sqlx::PgExecutor;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
-use uuid::Uuid;
 use vulkan_names::Start;
 
 use super::event::LogEvent;
 use super::page;
-use super::tail::{POLL, RETRY, Sender};
+use super::seat::{Seat, Tenure};
+use super::tail::{POLL, Sender, patiently};
 use crate::client::Client;
-use crate::detach::to_the_end;
-use crate::error::Error;
+use crate::error::{Error, Refusal};
 use crate::group::{GroupOptions, Mode};
 use crate::wake::Bell;
 
-/// How often the active reader renews its lease, and a standby asks for it.
+/// How often the active reader renews its lease.
 const RENEW: Duration = Duration::from_secs(3);
 
 /// A bare cursor: a reading position that its group remembers, committed by hand.
 ///
 /// Of all the readers of a group, in whatever process, one is active; the others stand by, and one
-/// of them takes over within the group's lease when the active one is gone, from the position that
+/// of them takes over when the active one is closed or its lease runs out, from the position that
 /// was committed last. An event handled but not committed is then read again.
 ///
 /// # Examples
@@ -58,33 +56,34 @@ const RENEW: Duration = Duration::from_secs(3);
 /// # }
 /// ```
 #[derive(Debug)]
+#[must_use = "a reader reads nothing until it is asked for its events"]
 pub struct Reader {
     client: Client,
-    name: String,
-    group_id: i32,
     stream_id: i32,
-    /// The term under which this reader is active, or was last. 0: never yet.
-    term: Arc<AtomicI64>,
+    seat: Arc<Seat>,
 }
 
 impl Client {
     /// A reader of a cursor group, which is made if it does not exist.
     ///
+    /// `start` counts only when the group is made. To read only some kinds, or with another lease than
+    /// half a minute, make the group with [`ensure_group`](Self::ensure_group) first.
+    ///
     /// # Errors
     ///
-    /// [`Error::UnknownStream`]; [`Error::Name`] if the group's name is not valid.
+    /// [`Error::UnknownStream`]; [`Error::Name`] if the group's name is not valid. That the group is not
+    /// a cursor group is told by its [`events`](Reader::events), as [`Error::UnknownGroup`].
     pub async fn reader(&self, stream: &str, group: &str, start: Start) -> Result<Reader, Error> {
         let options = GroupOptions {
             mode: Mode::Cursor,
             start,
             ..GroupOptions::default()
         };
+        let group_id = self.ensure_group(stream, group, options).await?;
         Ok(Reader {
             client: self.clone(),
-            name: Uuid::new_v4().to_string(),
-            group_id: self.ensure_group(stream, group, options).await?,
             stream_id: self.stream_id(stream).await?,
-            term: Arc::default(),
+            seat: Arc::new(Seat::new(self.clone(), group_id)),
         })
     }
 }
@@ -94,15 +93,15 @@ impl Reader {
     ///
     /// Until then the stream waits. It ends with [`Error::Superseded`] when another reader has taken
     /// over, or an operator has set the group to another position: ask for the events anew to stand
-    /// by. Lost connections are waited out.
+    /// by. It ends without an error when the reader is closed. Lost connections are waited out.
+    ///
+    /// While it lasts, a connection of its own beside the pool listens for what is published.
     pub fn events(&self) -> ReaderEvents {
         let (sender, receiver) = mpsc::channel(1024);
         let source = Source {
             client: self.client.clone(),
-            name: self.name.clone(),
-            group_id: self.group_id,
             stream_id: self.stream_id,
-            term: Arc::clone(&self.term),
+            seat: Arc::clone(&self.seat),
         };
         ReaderEvents {
             receiver,
@@ -115,10 +114,14 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// [`Error::Superseded`] if another reader has taken over: nothing was committed.
+    /// [`Error::Superseded`] if another reader has taken over, or this one was not active yet: nothing was
+    /// committed. [`Error::Invalid`] for an offset that no event can have yet.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it still runs to its end.
     pub async fn commit(&self, offset: i64) -> Result<i64, Error> {
-        let (pool, group_id, term) = (self.client.pool().clone(), self.group_id, self.term());
-        to_the_end(async move { commit(&pool, group_id, term, offset).await }).await
+        self.seat.commit(offset).await
     }
 
     /// Commits the position in a transaction of yours: with what was made of the events, or not at all.
@@ -135,47 +138,22 @@ impl Reader {
         executor: impl PgExecutor<'e>,
         offset: i64,
     ) -> Result<i64, Error> {
-        commit(executor, self.group_id, self.term(), offset).await
+        self.seat.commit_in(executor, offset).await
     }
 
-    /// Gives the reading up, so that a standby takes over at once. A reader that is only dropped is
-    /// missed when its lease runs out.
+    /// Gives the reading up and ends its events, so that a standby takes over within about a second. A
+    /// reader that is only dropped is missed when its lease runs out.
     ///
     /// # Errors
     ///
     /// [`Error::Database`]; the lease then runs out by itself.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it still runs to its end.
     pub async fn close(self) -> Result<(), Error> {
-        let (pool, group_id, term) = (self.client.pool().clone(), self.group_id, self.term());
-        to_the_end(async move {
-            sqlx::query(include_str!("../../queries/release_cursor.sql"))
-                .bind(group_id)
-                .bind(term)
-                .execute(&pool)
-                .await?;
-            Ok(())
-        })
-        .await
+        self.seat.close().await
     }
-
-    fn term(&self) -> i64 {
-        self.term.load(Ordering::Acquire)
-    }
-}
-
-async fn commit<'e>(
-    executor: impl PgExecutor<'e>,
-    group_id: i32,
-    term: i64,
-    offset: i64,
-) -> Result<i64, Error> {
-    Ok(
-        sqlx::query_scalar(include_str!("../../queries/commit_cursor.sql"))
-            .bind(group_id)
-            .bind(term)
-            .bind(offset)
-            .fetch_one(executor)
-            .await?,
-    )
 }
 
 /// The events of a [`Reader`], a `Stream`. Dropping it stops the reading; the lease runs on until
@@ -198,15 +176,18 @@ impl Stream for ReaderEvents {
 /// The task behind the events of a reader.
 struct Source {
     client: Client,
-    name: String,
-    group_id: i32,
     stream_id: i32,
-    term: Arc<AtomicI64>,
+    seat: Arc<Seat>,
 }
 
 impl Source {
     async fn run(self, sender: Sender) {
-        if let Err(error) = self.read(&sender).await {
+        let read = tokio::select! {
+            // Safe to leave off: every database call in there runs to its end in a task of its own.
+            read = self.read(&sender) => read,
+            () = self.seat.closed() => return,
+        };
+        if let Err(error) = read {
             // Nobody reads any more: nobody to tell.
             let _ = sender.send(Err(error)).await;
         }
@@ -214,24 +195,26 @@ impl Source {
 
     async fn read(&self, sender: &Sender) -> Result<(), Error> {
         let bell = Bell::new(&self.client, vec![self.stream_id]);
-        let (term, mut after) = loop {
-            if let Some(active) = self.patiently(|| self.take()).await? {
-                break active;
+        let mut listening = bell.listening();
+        let Tenure { term, mut cursor } = loop {
+            match patiently(|| self.seat.take()).await? {
+                Some(tenure) => break tenure,
+                None => sleep(POLL).await,
             }
-            sleep(RENEW).await;
         };
-        self.term.store(term, Ordering::Release);
+        self.seat.enter(term);
+        let group_id = Some(self.seat.group_id());
         let mut renewed = Instant::now();
         while !sender.is_closed() {
             self.renew(term, &mut renewed).await?;
-            let page = self
-                .patiently(|| page::read(&self.client, self.stream_id, after, Some(self.group_id)))
-                .await?;
+            let page =
+                patiently(|| page::read(&self.client, self.stream_id, cursor, group_id)).await?;
             let Some(page) = page else {
-                bell.arm();
-                let _ = timeout(POLL, bell.rung()).await;
+                bell.asleep(&mut listening, POLL).await;
                 continue;
             };
+            bell.disarm();
+            self.seat.saw(page.up_to);
             for event in page.events {
                 // A slow reader is active all the same: its lease is renewed while it makes room.
                 let room = loop {
@@ -244,7 +227,7 @@ impl Source {
                 };
                 room.send(Ok(event));
             }
-            after = page.up_to;
+            cursor = page.up_to;
         }
         Ok(())
     }
@@ -253,49 +236,20 @@ impl Source {
         if renewed.elapsed() < RENEW {
             return Ok(());
         }
-        match self.patiently(|| self.take()).await? {
-            Some((standing, _)) if standing == term => {
+        match patiently(|| self.seat.take()).await? {
+            Some(tenure) if tenure.term == term => {
                 *renewed = Instant::now();
-                Ok(())
+                return Ok(());
             }
-            _ => Err(Error::Superseded(crate::error::Refusal {
-                message: "another reader is active, or the group was set to another position"
-                    .into(),
-                hint: Some("ask for the events anew to stand by".into()),
-            })),
-        }
-    }
-
-    /// The term and the committed position, if this reader is the active one.
-    async fn take(&self) -> Result<Option<(i64, i64)>, Error> {
-        let (pool, group_id, name) = (self.client.pool().clone(), self.group_id, self.name.clone());
-        to_the_end(async move {
-            Ok(
-                sqlx::query_as(include_str!("../../queries/take_cursor.sql"))
-                    .bind(group_id)
-                    .bind(name)
-                    .fetch_optional(&pool)
-                    .await?,
-            )
-        })
-        .await
-    }
-
-    /// Tries again while the database is away.
-    async fn patiently<T, F>(&self, call: impl Fn() -> F) -> Result<T, Error>
-    where
-        F: Future<Output = Result<T, Error>>,
-    {
-        let mut delay = RETRY.0;
-        loop {
-            match call().await {
-                Err(error) if error.is_transient() => {
-                    tracing::warn!(%error, "the stream cannot be read for the moment");
-                    sleep(delay).await;
-                    delay = (delay * 2).min(RETRY.1);
-                }
-                answer => return answer,
+            // Fenced by an operator, and active again under a new term that nobody here uses.
+            Some(tenure) => {
+                let _ = self.seat.release(tenure.term).await;
             }
+            None => {}
         }
+        Err(Error::Superseded(Refusal {
+            message: "another reader is active, or the group was set to another position".into(),
+            hint: Some("ask for the events anew to stand by".into()),
+        }))
     }
 }

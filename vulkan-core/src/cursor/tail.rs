@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use futures::stream::{BoxStream, StreamExt, unfold};
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::event::LogEvent;
@@ -15,8 +16,7 @@ use crate::wake::Bell;
 /// How often a reader looks for itself when nobody rings.
 pub(super) const POLL: Duration = Duration::from_secs(1);
 /// Delays between attempts while the database is away: doubled from the first to the last.
-pub(super) const RETRY: (Duration, Duration) =
-    (Duration::from_millis(100), Duration::from_secs(10));
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
 /// Events on their way to whoever reads: a page ahead, no more.
 pub(super) type Sender = mpsc::Sender<Result<LogEvent, Error>>;
@@ -26,10 +26,12 @@ impl Client {
     ///
     /// Every reader sees every event; nothing is claimed and nothing remembered. No event is ever
     /// skipped, however late it commits. Lost connections are waited out; any other error ends the stream.
+    /// While it lasts, a connection of its own beside the pool listens for what is published.
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownStream`], [`Error::UnknownGroup`], [`Error::Invalid`] for the position.
+    /// [`Error::UnknownStream`]; [`Error::UnknownGroup`] and [`Error::Invalid`] for the position;
+    /// [`Error::Unsafe`] on a standby server.
     ///
     /// # Examples
     ///
@@ -100,11 +102,11 @@ async fn tail(
     bell: &Bell,
     sender: &Sender,
 ) -> Result<(), Error> {
-    let mut delay = RETRY.0;
+    let mut listening = bell.listening();
     while !sender.is_closed() {
-        match page::read(client, stream_id, after, None).await {
-            Ok(Some(page)) => {
-                delay = RETRY.0;
+        match patiently(|| page::read(client, stream_id, after, None)).await? {
+            Some(page) => {
+                bell.disarm();
                 after = page.up_to;
                 for event in page.events {
                     if sender.send(Ok(event)).await.is_err() {
@@ -112,18 +114,31 @@ async fn tail(
                     }
                 }
             }
-            Ok(None) => {
-                delay = RETRY.0;
-                bell.arm();
-                let _ = tokio::time::timeout(POLL, bell.rung()).await;
-            }
-            Err(error) if error.is_transient() => {
-                tracing::warn!(%error, "the stream cannot be read for the moment");
-                tokio::time::sleep(delay).await;
-                delay = (delay * 2).min(RETRY.1);
-            }
-            Err(error) => return Err(error),
+            None => bell.asleep(&mut listening, POLL).await,
         }
     }
     Ok(())
+}
+
+/// Tries again while the database is away.
+pub(super) async fn patiently<T, F>(call: impl Fn() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    let mut delay = RETRY.0;
+    loop {
+        match call().await {
+            Err(error) if error.is_transient() => {
+                warn(&error);
+                sleep(delay).await;
+                delay = (delay * 2).min(RETRY.1);
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// Apart, since what tracing borrows here must not be held across an await.
+fn warn(error: &(dyn std::error::Error + 'static)) {
+    tracing::warn!(error, "the stream cannot be read for the moment");
 }

@@ -1,15 +1,17 @@
+use std::fmt;
+
 use chrono::{DateTime, Utc};
+use futures::FutureExt;
 use serde_json::value::RawValue;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{FromRow, Row};
 
 use crate::client::Client;
-use crate::detach::to_the_end;
+use crate::detach::answered;
 use crate::error::Error;
 
 /// A message as it is handed out.
-#[derive(Debug)]
 pub struct Claimed {
     /// The event's offset.
     pub offset: i64,
@@ -33,6 +35,23 @@ pub struct Claimed {
     pub lane: Option<i64>,
     /// It came back from a lost lease: handle no second such message beside it.
     pub solo: bool,
+}
+
+/// Leaves out the payload and the headers, which may hold what no log should.
+impl fmt::Debug for Claimed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claimed")
+            .field("offset", &self.offset)
+            .field("kind", &self.kind)
+            .field("partition_key", &self.partition_key)
+            .field("published_at", &self.published_at)
+            .field("attempt", &self.attempt)
+            .field("token", &self.token)
+            .field("claim_hi", &self.claim_hi)
+            .field("lane", &self.lane)
+            .field("solo", &self.solo)
+            .finish_non_exhaustive()
+    }
 }
 
 // By position: this is the hot path, and the query stands beside it.
@@ -75,17 +94,17 @@ impl Client {
         max_lanes: i32,
         take_solo: bool,
     ) -> Result<Vec<Claimed>, Error> {
-        let (pool, worker) = (self.pool().clone(), worker.to_owned());
-        to_the_end(async move {
-            Ok(sqlx::query_as(include_str!("../../queries/claim.sql"))
+        let worker = worker.to_owned();
+        let claimed = answered(self.pool(), move |connection| {
+            sqlx::query_as(include_str!("../../queries/claim.sql"))
                 .bind(group_id)
                 .bind(worker)
                 .bind(max_messages)
                 .bind(max_lanes)
                 .bind(take_solo)
-                .fetch_all(&pool)
-                .await?)
-        })
-        .await
+                .fetch_all(connection)
+                .boxed()
+        });
+        Ok(claimed.await?)
     }
 }

@@ -1,11 +1,12 @@
 use std::time::Duration;
 
+use futures::FutureExt;
 use sqlx::FromRow;
 
 use crate::client::Client;
-use crate::detach::to_the_end;
+use crate::detach::answered;
 use crate::error::Error;
-use crate::group::interval;
+use crate::interval::interval;
 
 /// A message still in work, whose lease is to be extended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,7 @@ pub struct Lost {
 
 /// What a look for lost leases gave back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, FromRow)]
+#[non_exhaustive]
 pub struct Reaped {
     /// Claims, each of any number of messages.
     pub claims: i32,
@@ -51,21 +53,20 @@ impl Client {
     ///
     /// [`Error::Database`]; the leases then run on as they were.
     pub async fn extend(&self, held: &[Held]) -> Result<Vec<Lost>, Error> {
-        let pool = self.pool().clone();
         let groups: Vec<i32> = held.iter().map(|held| held.group_id).collect();
         let offsets: Vec<i64> = held.iter().map(|held| held.offset).collect();
         let tokens: Vec<i64> = held.iter().map(|held| held.token).collect();
         let lanes: Vec<Option<i64>> = held.iter().map(|held| held.lane).collect();
-        to_the_end(async move {
-            Ok(sqlx::query_as(include_str!("../../queries/extend.sql"))
+        let lost = answered(self.pool(), move |connection| {
+            sqlx::query_as(include_str!("../../queries/extend.sql"))
                 .bind(groups)
                 .bind(offsets)
                 .bind(tokens)
                 .bind(lanes)
-                .fetch_all(&pool)
-                .await?)
-        })
-        .await
+                .fetch_all(connection)
+                .boxed()
+        });
+        Ok(lost.await?)
     }
 
     /// Gives back what lost leases hold, of all groups: those lost within `look_back`, or all.
@@ -74,13 +75,12 @@ impl Client {
     ///
     /// [`Error::Database`].
     pub async fn reap(&self, look_back: Option<Duration>) -> Result<Reaped, Error> {
-        let pool = self.pool().clone();
-        to_the_end(async move {
-            Ok(sqlx::query_as(include_str!("../../queries/reap.sql"))
+        let reaped = answered(self.pool(), move |connection| {
+            sqlx::query_as(include_str!("../../queries/reap.sql"))
                 .bind(look_back.map(interval))
-                .fetch_one(&pool)
-                .await?)
-        })
-        .await
+                .fetch_one(connection)
+                .boxed()
+        });
+        Ok(reaped.await?)
     }
 }

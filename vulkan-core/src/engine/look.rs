@@ -1,14 +1,17 @@
 use std::time::Duration;
 
+use futures::FutureExt;
 use sqlx::FromRow;
 use sqlx::postgres::types::PgInterval;
 
 use crate::client::Client;
-use crate::detach::to_the_end;
+use crate::detach::answered;
 use crate::error::Error;
+use crate::interval::duration;
 
 /// What an idle worker learns about one of its groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Look {
     /// The group.
     pub group_id: i32,
@@ -35,12 +38,12 @@ impl Client {
     ///
     /// [`Error::Database`]; [`Error::Unsafe`] on a standby.
     pub async fn look(&self, groups: &[i32]) -> Result<Vec<Look>, Error> {
-        let (pool, groups) = (self.pool().clone(), groups.to_vec());
-        let rows: Vec<Row> = to_the_end(async move {
+        let groups = groups.to_vec();
+        let rows: Vec<Row> = answered(self.pool(), move |connection| {
             sqlx::query_as(include_str!("../../queries/look.sql"))
                 .bind(groups)
-                .fetch_all(&pool)
-                .await
+                .fetch_all(connection)
+                .boxed()
         })
         .await?;
         Ok(rows
@@ -53,27 +56,4 @@ impl Client {
             })
             .collect())
     }
-
-    /// Housekeeping of the log: partitions ahead, the slot rolled when its time has come, old dedup ids
-    /// forgotten. Workers call it every half minute; without a worker, call it from time to time.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Database`]; whatever was left undone is done by the next call.
-    pub async fn maintain(&self) -> Result<(), Error> {
-        let pool = self.pool().clone();
-        to_the_end(async move {
-            sqlx::query(include_str!("../../queries/maintain.sql"))
-                .execute(&pool)
-                .await?;
-            Ok(())
-        })
-        .await
-    }
-}
-
-/// A span of time without months; below zero it is zero.
-pub(super) fn duration(interval: PgInterval) -> Duration {
-    let days = i64::from(interval.days) * 86_400_000_000;
-    Duration::from_micros(u64::try_from(interval.microseconds.saturating_add(days)).unwrap_or(0))
 }

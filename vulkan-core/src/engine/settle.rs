@@ -3,9 +3,9 @@ use std::time::Duration;
 use sqlx::FromRow;
 
 use crate::client::Client;
-use crate::detach::to_the_end;
+use crate::detach::answered;
 use crate::error::Error;
-use crate::group::interval;
+use crate::interval::interval;
 
 /// What became of messages of one group: claims to close, and items of their own.
 ///
@@ -22,6 +22,30 @@ impl Settlement {
     /// Whether there is nothing to say.
     pub fn is_empty(&self) -> bool {
         self.claims.is_empty() && self.items.is_empty()
+    }
+
+    /// The same in parts that can be reported one by one: each claim with its own items, and each
+    /// other item.
+    pub fn parts(&self) -> Vec<Self> {
+        let of_claim = |item: &Item, token| item.lane.is_none() && item.token == token;
+        let claims = self.claims.iter().map(|&(hi, token)| Self {
+            claims: vec![(hi, token)],
+            items: self
+                .items
+                .iter()
+                .filter(|item| of_claim(item, token))
+                .cloned()
+                .collect(),
+        });
+        let others = self
+            .items
+            .iter()
+            .filter(|item| !self.claims.iter().any(|&(_, token)| of_claim(item, token)))
+            .map(|item| Self {
+                claims: Vec::new(),
+                items: vec![item.clone()],
+            });
+        claims.chain(others).collect()
     }
 }
 
@@ -105,6 +129,10 @@ pub enum Fate {
     Stale,
 }
 
+/// The longest delay, a hundred years: a time out of the database's range would be an error, and one
+/// such message would keep all others from being settled.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 #[derive(FromRow)]
 struct Row {
     event_offset: Option<i64>,
@@ -127,28 +155,30 @@ impl Client {
         group_id: i32,
         settlement: Settlement,
     ) -> Result<Vec<Verdict>, Error> {
-        let pool = self.pool().clone();
-        let rows: Vec<Row> = to_the_end(async move {
-            let (his, claim_tokens): (Vec<i64>, Vec<i64>) = settlement.claims.into_iter().unzip();
-            let items = &settlement.items;
-            let columns: Vec<_> = items.iter().map(|item| item.outcome.columns()).collect();
-            sqlx::query_as(include_str!("../../queries/settle.sql"))
-                .bind(group_id)
-                .bind(his)
-                .bind(claim_tokens)
-                .bind(items.iter().map(|item| item.offset).collect::<Vec<_>>())
-                .bind(items.iter().map(|item| item.token).collect::<Vec<_>>())
-                .bind(items.iter().map(|item| item.lane).collect::<Vec<_>>())
-                .bind(columns.iter().map(|column| column.0).collect::<Vec<_>>())
-                .bind(
-                    columns
-                        .iter()
-                        .map(|column| column.1.map(interval))
-                        .collect::<Vec<_>>(),
-                )
-                .bind(columns.iter().map(|column| column.2).collect::<Vec<_>>())
-                .fetch_all(&pool)
-                .await
+        let rows: Vec<Row> = answered(self.pool(), move |connection| {
+            Box::pin(async move {
+                let (his, claim_tokens): (Vec<i64>, Vec<i64>) =
+                    settlement.claims.into_iter().unzip();
+                let items = &settlement.items;
+                let columns: Vec<_> = items.iter().map(|item| item.outcome.columns()).collect();
+                sqlx::query_as(include_str!("../../queries/settle.sql"))
+                    .bind(group_id)
+                    .bind(his)
+                    .bind(claim_tokens)
+                    .bind(items.iter().map(|item| item.offset).collect::<Vec<_>>())
+                    .bind(items.iter().map(|item| item.token).collect::<Vec<_>>())
+                    .bind(items.iter().map(|item| item.lane).collect::<Vec<_>>())
+                    .bind(columns.iter().map(|column| column.0).collect::<Vec<_>>())
+                    .bind(
+                        columns
+                            .iter()
+                            .map(|column| column.1.map(|delay| interval(delay.min(LONGEST))))
+                            .collect::<Vec<_>>(),
+                    )
+                    .bind(columns.iter().map(|column| column.2).collect::<Vec<_>>())
+                    .fetch_all(connection)
+                    .await
+            })
         })
         .await?;
         Ok(rows.into_iter().map(Verdict::from).collect())
@@ -166,5 +196,51 @@ impl From<Row> for Verdict {
                 _ => Fate::Stale,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_say_the_same_claim_by_claim_and_item_by_item() {
+        let item = |offset, token, lane| Item {
+            offset,
+            token,
+            lane,
+            outcome: Outcome::Release,
+        };
+        let whole = Settlement {
+            claims: vec![(10, 1), (20, 2)],
+            items: vec![
+                item(5, 1, None),
+                item(6, 1, Some(9)),
+                item(7, 3, None),
+                item(15, 2, None),
+            ],
+        };
+        let parts = whole.parts();
+        let said: Vec<_> = parts
+            .iter()
+            .map(|part| {
+                (
+                    part.claims.clone(),
+                    part.items
+                        .iter()
+                        .map(|item| item.offset)
+                        .collect::<Vec<_>>(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            said,
+            [
+                (vec![(10, 1)], vec![5]),
+                (vec![(20, 2)], vec![15]),
+                (vec![], vec![6]),
+                (vec![], vec![7]),
+            ]
+        );
     }
 }

@@ -37,6 +37,7 @@ impl Status {
 
 /// One message as one group sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Inspected {
     /// The stream.
     pub stream: String,

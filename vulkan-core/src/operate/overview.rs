@@ -4,17 +4,20 @@ use sqlx::FromRow;
 use crate::client::Client;
 use crate::detach::to_the_end;
 use crate::error::Error;
+use crate::group::Mode;
 
 /// A consumer group at a glance: a row of `vulkan.group_overview`.
 #[derive(Debug, Clone, PartialEq, FromRow)]
+#[non_exhaustive]
 pub struct GroupOverview {
     /// The stream.
     pub stream: String,
     /// The consumer group.
     #[sqlx(rename = "consumer_group")]
     pub group: String,
-    /// `lifecycle` or `cursor`.
-    pub mode: String,
+    /// What the group keeps of its messages.
+    #[sqlx(try_from = "String")]
+    pub mode: Mode,
     /// Since when the group is paused.
     pub paused_at: Option<DateTime<Utc>>,
     /// Everything at or below it has been handed out or passed over.

@@ -8,6 +8,7 @@ use crate::position::{Arguments, Position};
 
 /// What setting a group to another position did, or would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
+#[non_exhaustive]
 pub struct Replayed {
     /// The cursor before.
     pub cursor_was: i64,

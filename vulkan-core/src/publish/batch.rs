@@ -29,6 +29,7 @@ impl Batch {
         let mut batch = Self::default();
         for (row, message) in messages.into_iter().enumerate() {
             let message = message.into_message()?;
+            message.check()?;
             if row == 0 {
                 batch.stream = message.stream;
             } else if batch.stream != message.stream {

@@ -40,7 +40,8 @@ pub struct Message {
 impl Message {
     /// Anything that serializes, as an event of this stream and kind.
     ///
-    /// The names are checked by the database when the message is published.
+    /// The names are checked by the database when the message is published. Postgres cannot store a NUL
+    /// character in a text, JSON or not: a message with one is refused then, with [`Error::Invalid`].
     ///
     /// # Errors
     ///
@@ -110,6 +111,45 @@ impl Message {
     pub fn payload(&self) -> &RawValue {
         &self.payload
     }
+
+    /// Refuses what Postgres would refuse, before it aborts the transaction of the caller.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let texts = [
+            ("the stream", Some(&self.stream)),
+            ("the kind", Some(&self.kind)),
+            ("the partition key", self.key.as_ref()),
+            ("the dedup id", self.dedup_id.as_ref()),
+        ];
+        let mut texts = texts
+            .into_iter()
+            .filter_map(|(place, text)| Some((place, text?)));
+        let mut headers = self.headers.iter().flatten();
+        let place = if let Some((place, _)) = texts.find(|(_, text)| text.contains('\0')) {
+            place
+        } else if headers.any(|(name, value)| name.contains('\0') || value.contains('\0')) {
+            "a header"
+        } else if escapes_nul(self.payload.get()) {
+            "the payload"
+        } else {
+            return Ok(());
+        };
+        Err(Error::invalid(
+            format!(
+                "{place} of a {:?} event holds a NUL character, which Postgres cannot store",
+                self.kind
+            ),
+            "leave it out, or publish the text as base64",
+        ))
+    }
+}
+
+/// Whether a JSON text holds the escape of a NUL character, which is the only way to write one.
+fn escapes_nul(json: &str) -> bool {
+    json.match_indices(r"\u0000").any(|(at, _)| {
+        // After an odd number of backslashes, it is a backslash and five letters.
+        let before = json.as_bytes()[..at].iter().rev();
+        before.take_while(|byte| **byte == b'\\').count() % 2 == 0
+    })
 }
 
 /// Leaves out the payload and the headers' values, which may hold what no log should.
@@ -150,5 +190,25 @@ impl IntoMessage for Message {
 impl<E: Event> IntoMessage for &E {
     fn into_message(self) -> Result<Message, Error> {
         Message::of(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escapes_nul;
+
+    #[test]
+    fn a_nul_is_told_from_a_backslash_before_letters() {
+        for (json, nul) in [
+            (r#""\u0000""#, true),
+            (r#"{"a\u0000":1}"#, true),
+            (r#""\\u0000""#, false),
+            (r#""\\\u0000""#, true),
+            (r#""\\u0000\u0000""#, true),
+            (r#""u0000""#, false),
+            (r#""\u0001""#, false),
+        ] {
+            assert_eq!(escapes_nul(json), nul, "{json}");
+        }
     }
 }

@@ -36,19 +36,19 @@ use super::delivery_builder::DeliveryBuilder;
 /// # Ok(()) }
 /// ```
 pub struct Delivery {
-    pub(super) stream: Arc<str>,
-    pub(super) group: Arc<str>,
-    pub(super) offset: i64,
-    pub(super) kind: String,
-    pub(super) key: Option<String>,
-    pub(super) attempt: u32,
-    pub(super) max_attempts: u32,
-    pub(super) headers: Map<String, Value>,
-    pub(super) published_at: DateTime<Utc>,
-    pub(super) payload: Box<RawValue>,
-    pub(super) cancellation: CancellationToken,
+    pub(crate) stream: Arc<str>,
+    pub(crate) group: Arc<str>,
+    pub(crate) offset: i64,
+    pub(crate) kind: String,
+    pub(crate) key: Option<String>,
+    pub(crate) attempt: u32,
+    pub(crate) max_attempts: u32,
+    pub(crate) headers: Map<String, Value>,
+    pub(crate) published_at: DateTime<Utc>,
+    pub(crate) payload: Box<RawValue>,
+    pub(crate) cancellation: CancellationToken,
     /// What marks it done; a delivery made in a test has none.
-    pub(super) held: Option<Held>,
+    pub(crate) held: Option<Held>,
 }
 
 impl Delivery {
@@ -196,8 +196,9 @@ impl Delivery {
     /// Waits until the worker wants this delivery to end,
     /// because it shuts down or has lost the lease.
     ///
-    /// A handler that takes long can then stop early and return an error;
-    /// one that pays no heed is dropped when the grace period is over.
+    /// A handler that takes long can then stop early and return an error, which spends the attempt,
+    /// or [`HandlerError::snooze`](crate::HandlerError::snooze), which does not;
+    /// one that pays no heed is dropped when the grace period is over, with no attempt spent.
     ///
     /// # Cancel safety
     ///

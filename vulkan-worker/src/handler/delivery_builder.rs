@@ -4,14 +4,13 @@ use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
-use vulkan_core::engine::Held;
 
 use super::delivery::Delivery;
 use super::options::HandlerOptions;
 
-/// Makes a [`Delivery`], in the worker as in a test.
+/// Makes a [`Delivery`] to call a handler with in a test.
 ///
-/// Every field but the payload has a value that suits a test:
+/// Every field but the payload has a value unless it is set:
 ///
 /// | Field | Unless set |
 /// |---|---|
@@ -123,12 +122,6 @@ impl DeliveryBuilder {
     /// The token that tells the handler to stop.
     pub fn cancellation_token(mut self, token: CancellationToken) -> Self {
         self.0.cancellation = token;
-        self
-    }
-
-    /// What marks it done.
-    pub(crate) fn held(mut self, held: Held) -> Self {
-        self.0.held = Some(held);
         self
     }
 

@@ -71,6 +71,9 @@ pub enum Disposition {
 }
 
 impl HandlerError {
+    /// The longest [`message`](Self::message), in bytes.
+    pub const MAX_MESSAGE_LEN: usize = error_message::MAX_MESSAGE_LEN;
+
     /// Try again after the backoff of the group, even if `error` is a [`DecodeError`].
     ///
     /// For any other error this is what `?` does.
@@ -125,7 +128,7 @@ impl HandlerError {
     ///
     /// A source whose text the line already holds is left out,
     /// NUL, which no database text can hold, is replaced,
-    /// and the whole is cut to [`MAX_MESSAGE_LEN`](super::MAX_MESSAGE_LEN) bytes.
+    /// and the whole is cut to [`MAX_MESSAGE_LEN`](Self::MAX_MESSAGE_LEN) bytes.
     pub fn message(&self) -> String {
         match (&self.0.cause, self.0.disposition) {
             (Some(cause), _) => error_message::of(&**cause),

@@ -2,8 +2,8 @@ use std::error::Error;
 use std::fmt::{self, Write};
 use std::iter;
 
-/// The longest [`HandlerError::message`](super::HandlerError::message), in bytes.
-pub const MAX_MESSAGE_LEN: usize = 4096;
+/// See [`HandlerError::MAX_MESSAGE_LEN`](super::HandlerError::MAX_MESSAGE_LEN).
+pub(super) const MAX_MESSAGE_LEN: usize = 4096;
 
 /// How many sources are followed. No honest chain is longer, and a dishonest one may be endless.
 pub(super) const MAX_DEPTH: usize = 64;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use vulkan_core::{Backoff, MAX_RETRIES, NameError, Subject, check_name, check_pattern};
+use vulkan_names::{Backoff, MAX_RETRIES, NameError, Subject, check_name, check_pattern};
 
 use super::HandlerOptions;
 
@@ -42,7 +42,7 @@ pub enum OptionsError {
 }
 
 impl HandlerOptions {
-    /// Checks what `#[handler]` checks while it compiles.
+    /// Checks what `#[handler]` checks while it compiles, save that a name may be any text but none.
     ///
     /// # Errors
     ///

@@ -2,10 +2,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use vulkan_core::engine::{Claimed, Outcome};
+use vulkan_core::engine::Outcome;
 use vulkan_core::{Backoff, KindPattern};
 
-use super::patience::jittered;
+use super::patience::spread;
 use crate::handler::{Disposition, ErasedHandler, HandlerError};
 
 /// A handler in its place: what of its group it takes, and its limits.
@@ -28,31 +28,25 @@ impl<S> Assigned<S> {
         self.kinds.is_empty() || self.kinds.iter().any(|pattern| pattern.matches(kind))
     }
 
-    /// What becomes of a message whose attempt ended with this error.
-    pub(super) fn outcome(&self, message: &Claimed, error: &HandlerError) -> Outcome {
+    /// What becomes of a message whose attempt, that number, ended with this error.
+    pub(super) fn outcome(&self, attempt: u32, error: &HandlerError) -> Outcome {
         let text = error.message();
         match error.disposition() {
-            Disposition::Retry { after } => self.retry(message, after, text),
+            Disposition::Retry { after } => self.retry(attempt, after, text),
             Disposition::Snooze { after } => Outcome::Snooze { after },
             Disposition::Dead => Outcome::Dead { error: text },
         }
     }
 
     /// Another attempt, unless this was the last one that this handler allows.
-    pub(super) fn retry(
-        &self,
-        message: &Claimed,
-        after: Option<Duration>,
-        error: String,
-    ) -> Outcome {
-        let attempt = u32::try_from(message.attempt).unwrap_or(1);
+    pub(super) fn retry(&self, attempt: u32, after: Option<Duration>, error: String) -> Outcome {
         if self.max_attempts.is_some_and(|max| attempt >= max) {
             return Outcome::Dead { error };
         }
         // The group's own backoff is the database's to compute.
         let own = || {
             self.backoff
-                .map(|backoff| jittered(backoff.delay_after(attempt)).min(backoff.max))
+                .map(|backoff| spread(backoff.delay_after(attempt)).min(backoff.max))
         };
         Outcome::Retry {
             after: after.or_else(own),

@@ -19,11 +19,33 @@ use crate::handler::{ErasedHandler, Handler, HandlerOptions, IntoHandler};
 /// | [`poll`](Self::poll) | a look for work every second while nothing rings |
 /// | [`listen`](Self::listen) | a connection of its own listens for publishers |
 /// | [`name`](Self::name) | host name, process id and a random part |
+///
+/// # Examples
+///
+/// ```no_run
+/// # use vulkan_core::Client;
+/// # use vulkan_worker::{Delivery, Handler, HandlerOptions, Result, Worker, shutdown_signal};
+/// # struct Audit;
+/// # impl<S: Sync> Handler<S> for Audit {
+/// #     fn options(&self) -> HandlerOptions { HandlerOptions::new("orders", "audit") }
+/// #     async fn call(&self, _: &Delivery, _: &S) -> Result { Ok(()) }
+/// # }
+/// # async fn example(client: Client) -> std::result::Result<(), vulkan_worker::RunError> {
+/// Worker::builder(client)
+///     .state("what handlers share")
+///     .register_with(Audit, |options| options.concurrency(4))
+///     .concurrency(16)
+///     .run(shutdown_signal())
+///     .await
+/// # }
+/// ```
 #[must_use = "a builder does nothing until `.run(..)` or `.build()`"]
 pub struct WorkerBuilder<S> {
     client: Client,
     state: S,
     handlers: Vec<Registered<S>>,
+    /// Made before there was anything to check.
+    mistakes: Vec<Mistake>,
     settings: Settings,
 }
 
@@ -36,6 +58,7 @@ impl Worker<()> {
             client,
             state: (),
             handlers: Vec::new(),
+            mistakes: Vec::new(),
             settings: Settings {
                 name: format!(
                     "{}:{}:{}",
@@ -55,10 +78,17 @@ impl Worker<()> {
 impl WorkerBuilder<()> {
     /// Sets the state that handlers take parts of with [`State`](crate::State). Comes before `register`.
     pub fn state<S: Send + Sync + 'static>(self, state: S) -> WorkerBuilder<S> {
+        let early = self
+            .handlers
+            .iter()
+            .map(|one| Mistake::RegisteredBeforeState {
+                handler: one.options.name.to_string(),
+            });
         WorkerBuilder {
             client: self.client,
             state,
             handlers: Vec::new(),
+            mistakes: early.collect(),
             settings: self.settings,
         }
     }
@@ -127,19 +157,18 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
     ///
     /// Every mistake there is, see [`Mistake`].
     pub fn build(self) -> Result<Worker<S>, BuildError> {
-        let mut sorted = sort(self.handlers);
+        let mut mistakes = self.mistakes;
         if self.settings.slots == 0 {
-            let mistakes = sorted
-                .err()
-                .into_iter()
-                .flatten()
-                .chain([Mistake::NoSlots])
-                .collect();
-            sorted = Err(mistakes);
+            mistakes.push(Mistake::NoSlots);
         }
-        match sorted {
-            Ok(groups) => Ok(Worker::new(self.client, self.state, groups, self.settings)),
-            Err(mistakes) => Err(BuildError { mistakes }),
+        match sort(self.handlers) {
+            Ok(groups) if mistakes.is_empty() => {
+                Ok(Worker::new(self.client, self.state, groups, self.settings))
+            }
+            sorted => {
+                mistakes.extend(sorted.err().into_iter().flatten());
+                Err(BuildError { mistakes })
+            }
         }
     }
 

@@ -37,7 +37,7 @@ impl<S: Send + Sync + 'static> Claimer<S> {
             if self.group.late.swap(false, Ordering::Relaxed) {
                 pace.too_much();
             }
-            let room = pace.room(self.group.ledger.messages());
+            let room = pace.room(self.group.ledger.load());
             if room == 0 {
                 self.unless_stopped(self.group.ledger.room.notified()).await;
                 continue;
@@ -53,8 +53,7 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                 Ok(batch) if batch.is_empty() => {
                     patience.reset();
                     drop(solo);
-                    self.unless_stopped(self.lookout.idle(&self.group.wake, self.group.id))
-                        .await;
+                    self.unless_stopped(self.lookout.idle(&self.group)).await;
                 }
                 Ok(batch) => {
                     patience.reset();
@@ -129,7 +128,7 @@ impl<S: Send + Sync + 'static> Claimer<S> {
     }
 
     fn queue(&self, unit: Unit) {
-        match self.group.handler_for(&unit.first) {
+        match self.group.handler_for(&unit.first.kind) {
             Some(handler) => {
                 let most = self.group.handlers[handler]
                     .concurrency
@@ -139,7 +138,7 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                 }
             }
             None => {
-                let outcome = no_handler(&unit.first);
+                let outcome = no_handler(&unit.first.kind);
                 tracing::warn!(
                     stream = &*self.group.stream,
                     group = &*self.group.name,

@@ -7,7 +7,7 @@ pub struct BuildError {
 }
 
 impl BuildError {
-    /// The mistakes, in the order of registration.
+    /// The mistakes: those of the worker as a whole, then those of its handlers in the order of registration.
     pub fn mistakes(&self) -> &[Mistake] {
         &self.mistakes
     }
@@ -35,6 +35,12 @@ pub enum Mistake {
     /// Nothing was registered.
     #[error("no handler is registered; add one with .register(..)")]
     NoHandler,
+    /// A handler was registered before `state(..)`, which it cannot ask for then.
+    #[error("handler {handler:?} is registered before the state is set; call .state(..) first")]
+    RegisteredBeforeState {
+        /// The handler's name.
+        handler: String,
+    },
     /// The process may handle nothing at once.
     #[error("concurrency is zero; give the worker at least one slot")]
     NoSlots,

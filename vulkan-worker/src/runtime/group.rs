@@ -3,10 +3,12 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use vulkan_core::engine::Claimed;
+use tokio_util::sync::CancellationToken;
+use vulkan_core::engine::{Claimed, Held};
 
 use super::assigned::Assigned;
 use super::ledger::Ledger;
+use crate::handler::Delivery;
 
 /// A group that this worker serves, as its tasks share it.
 pub(super) struct Group<S> {
@@ -32,11 +34,40 @@ impl<S> Group<S> {
         Duration::from_secs(1).min(self.lease / 3)
     }
 
-    /// The handler for a message, by its place.
-    pub(super) fn handler_for(&self, message: &Claimed) -> Option<usize> {
-        self.handlers
-            .iter()
-            .position(|handler| handler.takes(&message.kind))
+    /// The handler for messages of a kind, by its place.
+    pub(super) fn handler_for(&self, kind: &str) -> Option<usize> {
+        self.handlers.iter().position(|handler| handler.takes(kind))
+    }
+
+    /// A message as one of the handlers gets it.
+    pub(super) fn delivery(
+        &self,
+        handler: &Assigned<S>,
+        message: Claimed,
+        cancellation: CancellationToken,
+    ) -> Delivery {
+        let headers = message
+            .headers
+            .and_then(|headers| serde_json::from_str(headers.get()).ok());
+        Delivery {
+            stream: Arc::clone(&self.stream),
+            group: Arc::clone(&self.name),
+            offset: message.offset,
+            kind: message.kind,
+            key: message.partition_key,
+            attempt: u32::try_from(message.attempt).unwrap_or(1),
+            max_attempts: handler.max_attempts.unwrap_or(self.max_attempts),
+            headers: headers.unwrap_or_default(),
+            published_at: message.published_at,
+            payload: message.payload,
+            cancellation,
+            held: Some(Held {
+                group_id: self.id,
+                offset: message.offset,
+                token: message.token,
+                lane: message.lane,
+            }),
+        }
     }
 
     /// How many messages of the group can be in work at once here.

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::time::timeout;
 use vulkan_core::Client;
 use vulkan_core::engine::Held;
 
@@ -13,6 +14,8 @@ pub(super) async fn keep<S>(client: Client, groups: Vec<Arc<Group<S>>>) {
     };
     // Three times a lease: two may fail before it is lost.
     let every = (lease / 3).max(Duration::from_millis(10));
+    // A call that gets no answer must not stand in the way of the next.
+    let patience = every.max(Duration::from_secs(1));
     loop {
         tokio::time::sleep(every).await;
         let before = Instant::now().checked_sub(every);
@@ -23,8 +26,8 @@ pub(super) async fn keep<S>(client: Client, groups: Vec<Arc<Group<S>>>) {
         if held.is_empty() {
             continue;
         }
-        match client.extend(&held).await {
-            Ok(lost) => {
+        match timeout(patience, client.extend(&held)).await {
+            Ok(Ok(lost)) => {
                 for group in &groups {
                     let lost: Vec<Held> = held
                         .iter()
@@ -40,7 +43,8 @@ pub(super) async fn keep<S>(client: Client, groups: Vec<Arc<Group<S>>>) {
                     group.ledger.lose(&lost);
                 }
             }
-            Err(error) => tracing::warn!(%error, "cannot extend leases"),
+            Ok(Err(error)) => tracing::warn!(%error, "cannot extend leases"),
+            Err(_) => tracing::warn!("cannot extend leases: no answer yet"),
         }
     }
 }

@@ -43,6 +43,8 @@ struct Book {
     items: Vec<Item>,
     /// Messages held: queued and in work.
     messages: usize,
+    /// Units held: queued and in work.
+    units: usize,
     /// Nothing is started any more; what is queued goes back.
     closed: bool,
 }
@@ -102,9 +104,17 @@ impl Ledger {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many messages are held, queued and in work.
-    pub(super) fn messages(&self) -> usize {
-        self.book().messages
+    /// How much is held, queued and in work. A run of a key keeps one slot busy, however long it is,
+    /// and must not keep other keys from the other slots.
+    pub(super) fn load(&self) -> usize {
+        let book = self.book();
+        book.units.max(book.messages / LONG_RUN)
+    }
+
+    /// How many messages are in work. Once closed, nothing else is held.
+    pub(super) fn in_work(&self) -> usize {
+        let book = self.book();
+        book.running.len() + book.lanes.len()
     }
 
     /// Notes a claim with that many unkeyed messages, before its units are queued.
@@ -125,6 +135,7 @@ impl Ledger {
     pub(super) fn queue(&self, handler: usize, unit: Unit, most_runners: usize) -> bool {
         let mut book = self.book();
         book.messages += 1 + unit.rest.len();
+        book.units += 1;
         if let Source::Lane { lane, token } = unit.source {
             book.lanes.insert(
                 (lane, token),
@@ -196,6 +207,7 @@ impl Ledger {
             return;
         };
         book.messages -= 1;
+        book.units -= 1;
         let due = !lost && book.say(offset, source, outcome);
         drop(book);
         self.room.notify_one();
@@ -237,6 +249,7 @@ impl Ledger {
     ) {
         let mut book = self.book();
         book.messages -= left;
+        book.units -= 1;
         let held = book.lanes.remove(&(lane, token));
         if held.is_some_and(|held| !held.lost) {
             book.items.push(Item {
@@ -253,7 +266,10 @@ impl Ledger {
 
     /// Starts nothing more: what is queued is given back.
     pub(super) fn close(&self) {
-        self.book().closed = true;
+        let mut book = self.book();
+        book.closed = true;
+        book.give_back(None);
+        drop(book);
         self.due.notify_one();
     }
 }
@@ -261,11 +277,12 @@ impl Ledger {
 impl Book {
     /// Puts an outcome where it will be settled from. Returns whether something is due by that.
     fn say(&mut self, offset: i64, source: Source, outcome: Outcome) -> bool {
+        let done = outcome == Outcome::Done;
         let item = |token, lane| Item {
             offset,
             token,
             lane,
-            outcome: outcome.clone(),
+            outcome,
         };
         match source {
             Source::Claim(token) => {
@@ -273,7 +290,7 @@ impl Book {
                     return false;
                 };
                 claim.outstanding -= 1;
-                if outcome != Outcome::Done {
+                if !done {
                     claim.items.push(item(token, None));
                 }
                 claim.outstanding == 0
@@ -300,6 +317,7 @@ impl Book {
             {
                 let (offset, source) = (unit.first.offset, unit.source);
                 messages += 1 + unit.rest.len();
+                self.units -= 1;
                 self.queues[place].pop_front();
                 self.say(offset, source, Outcome::Release);
             }
@@ -309,5 +327,11 @@ impl Book {
     }
 }
 
+/// A run of more messages than this counts for more than one message in [`Ledger::load`]: what is held
+/// takes memory.
+const LONG_RUN: usize = 16;
 /// How long a run may go on without its progress being reported: what a crash repeats of it.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

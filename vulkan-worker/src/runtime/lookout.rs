@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::timeout;
-use vulkan_core::engine::Look;
-use vulkan_core::{Bell, Client, Listening};
+use vulkan_core::Client;
+use vulkan_core::engine::{Bell, Listening, Look};
 
+use super::group::Group;
 use super::patience::{Patience, jittered};
 
 /// How long the lookout stays armed after the last group went to work: sleepers that are woken many
@@ -30,21 +31,23 @@ pub(super) struct Lookout {
 
 #[derive(Debug)]
 struct Sleeper {
+    stream_id: i32,
     wake: Arc<Notify>,
 }
 
 impl Lookout {
     /// Sleeps until there may be something to claim for a group.
-    pub(super) async fn idle(&self, wake: &Arc<Notify>, group_id: i32) {
+    pub(super) async fn idle<S>(&self, group: &Group<S>) {
         self.asleep().insert(
-            group_id,
+            group.id,
             Sleeper {
-                wake: Arc::clone(wake),
+                stream_id: group.stream_id,
+                wake: Arc::clone(&group.wake),
             },
         );
         self.changed.notify_one();
-        wake.notified().await;
-        self.asleep().remove(&group_id);
+        group.wake.notified().await;
+        self.asleep().remove(&group.id);
     }
 
     fn asleep(&self) -> MutexGuard<'_, HashMap<i32, Sleeper>> {
@@ -55,13 +58,15 @@ impl Lookout {
         self.asleep().keys().copied().collect()
     }
 
-    fn wake(&self, groups: impl IntoIterator<Item = i32>) {
-        let mut asleep = self.asleep();
-        for group in groups {
-            if let Some(sleeper) = asleep.remove(&group) {
+    /// Wakes the sleepers that are meant, by group and stream.
+    fn wake(&self, meant: impl Fn(i32, i32) -> bool) {
+        self.asleep().retain(|&group_id, sleeper| {
+            let meant = meant(group_id, sleeper.stream_id);
+            if meant {
                 sleeper.wake.notify_one();
             }
-        }
+            !meant
+        });
     }
 
     /// Keeps watch until dropped.
@@ -82,6 +87,7 @@ impl Lookout {
             bell.arm();
             let mut listening = bell.listening();
             let _ = timeout(ARMING, listening.wait_for(|now| *now != Listening::Unarmed)).await;
+            let armed = *listening.borrow() == Listening::Armed;
             let looks = match client.look(&sleepers).await {
                 Ok(looks) => looks,
                 Err(error) => {
@@ -91,12 +97,7 @@ impl Lookout {
                 }
             };
             patience.reset();
-            self.wake(
-                looks
-                    .iter()
-                    .filter(|look| look.due)
-                    .map(|look| look.group_id),
-            );
+            self.wake(|group, _| looks.iter().any(|look| look.group_id == group && look.due));
             let hasten = looks.iter().any(|look| look.pending || look.due);
             let rest = if hasten { soon } else { rest(&looks, poll) };
             soon = if hasten {
@@ -106,11 +107,13 @@ impl Lookout {
             };
             tokio::select! {
                 // A ring is worth a claim without a look.
-                () = bell.rung() => {
+                streams = bell.rung() => {
                     soon = SOON.0;
-                    self.wake(self.sleepers());
+                    self.wake(|_, stream| streams.contains(&stream));
                 }
                 () = tokio::time::sleep(rest) => {}
+                // Armed only after the look: what was published in between has not rung.
+                Ok(_) = listening.wait_for(|now| *now == Listening::Armed), if !armed => {}
                 // Who falls asleep again at once found the latch taken: not a reason to look sooner.
                 () = self.changed.notified(), if !hasten => {}
             }

@@ -31,8 +31,21 @@ impl Patience {
 
 /// A duration give or take a fifth, so that workers do not fall into step.
 pub(super) fn jittered(duration: Duration) -> Duration {
-    duration.mul_f64(rand::rng().random_range(0.8..1.2))
+    duration
+        .min(LONGEST)
+        .mul_f64(rand::rng().random_range(0.8..1.2))
 }
+
+/// A delay give or take a tenth, as the database spreads its own, so that what failed together does
+/// not come back together.
+pub(super) fn spread(duration: Duration) -> Duration {
+    duration
+        .min(LONGEST)
+        .mul_f64(rand::rng().random_range(0.9..1.1))
+}
+
+/// As good as never. What is given or taken from `Duration::MAX` would overflow.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {

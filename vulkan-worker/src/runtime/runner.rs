@@ -20,6 +20,8 @@ pub(super) struct Crew<S> {
     pub(super) slots: Arc<Semaphore>,
     pub(super) all_slots: usize,
     pub(super) runners: TaskTracker,
+    /// Tells all handlers that the worker stops.
+    pub(super) leaving: CancellationToken,
     /// Ends all handlers.
     pub(super) cut: CancellationToken,
 }
@@ -31,6 +33,7 @@ impl<S> Clone for Crew<S> {
             slots: Arc::clone(&self.slots),
             all_slots: self.all_slots,
             runners: self.runners.clone(),
+            leaving: self.leaving.clone(),
             cut: self.cut.clone(),
         }
     }
@@ -70,12 +73,15 @@ impl<S: Send + Sync + 'static> Crew<S> {
         match unit.source {
             Source::Lane { lane, token } => self.lane(group, unit, lane, token).await,
             source => {
-                let run = group.ledger.start(unit.first.offset, source);
+                // Held to the end: the permit of a message that came back from a lost lease.
+                let Unit { first, _solo, .. } = unit;
+                let run = group.ledger.start(first.offset, source);
                 let stops = Stops {
                     lost: run.lost,
+                    leaving: self.leaving.clone(),
                     cut: self.cut.clone(),
                 };
-                let outcome = self.message(group, handler, &unit.first, &stops).await;
+                let outcome = self.message(group, handler, first, &stops).await;
                 group.ledger.end(run.id, outcome);
             }
         }
@@ -88,27 +94,24 @@ impl<S: Send + Sync + 'static> Crew<S> {
         } = unit;
         let stops = Stops {
             lost: group.ledger.lane_lost(lane, token),
+            leaving: self.leaving.clone(),
             cut: self.cut.clone(),
         };
         let mut message = first;
         loop {
-            let outcome = match group.handler_for(&message) {
-                Some(handler) => self.message(group, handler, &message, &stops).await,
-                None => no_handler(&message),
+            let offset = message.offset;
+            let outcome = match group.handler_for(&message.kind) {
+                Some(handler) => self.message(group, handler, message, &stops).await,
+                None => no_handler(&message.kind),
             };
             let left = rest.len() + 1;
             let next = match (&outcome, rest.pop_front()) {
                 (Outcome::Done, Some(next)) => next,
                 _ => {
-                    return group
-                        .ledger
-                        .lane_end(lane, token, message.offset, outcome, left);
+                    return group.ledger.lane_end(lane, token, offset, outcome, left);
                 }
             };
-            if !group
-                .ledger
-                .lane_next(lane, token, message.offset, next.offset)
-            {
+            if !group.ledger.lane_next(lane, token, offset, next.offset) {
                 return group
                     .ledger
                     .lane_end(lane, token, next.offset, Outcome::Release, left - 1);
@@ -121,20 +124,21 @@ impl<S: Send + Sync + 'static> Crew<S> {
         &self,
         group: &Group<S>,
         handler: usize,
-        message: &Claimed,
+        message: Claimed,
         stops: &Stops,
     ) -> Outcome {
         let handler = &group.handlers[handler];
         let _permit = handler.gate.acquire().await;
-        let outcome = execute(group, handler, &self.state, message, stops).await;
+        let delivery = group.delivery(handler, message, stops.leaving.child_token());
+        let outcome = execute(handler, &self.state, &delivery, stops).await;
         match &outcome {
             Outcome::Retry { error, .. } => tracing::warn!(
                 stream = &*group.stream,
                 group = &*group.name,
                 handler = handler.name,
-                offset = message.offset,
-                kind = message.kind,
-                attempt = message.attempt,
+                offset = delivery.offset,
+                kind = delivery.kind,
+                attempt = delivery.attempt,
                 error,
                 "the attempt failed"
             ),
@@ -142,9 +146,9 @@ impl<S: Send + Sync + 'static> Crew<S> {
                 stream = &*group.stream,
                 group = &*group.name,
                 handler = handler.name,
-                offset = message.offset,
-                kind = message.kind,
-                attempt = message.attempt,
+                offset = delivery.offset,
+                kind = delivery.kind,
+                attempt = delivery.attempt,
                 error,
                 "the message is dead"
             ),
@@ -154,10 +158,10 @@ impl<S: Send + Sync + 'static> Crew<S> {
     }
 }
 
-/// What becomes of a message that no handler here takes. Another release may have one for it.
-pub(super) fn no_handler(message: &Claimed) -> Outcome {
+/// What becomes of a message of a kind that no handler here takes. Another release may have one for it.
+pub(super) fn no_handler(kind: &str) -> Outcome {
     Outcome::Retry {
         after: None,
-        error: format!("no handler for kind {:?}", message.kind),
+        error: format!("no handler for kind {kind:?}"),
     }
 }

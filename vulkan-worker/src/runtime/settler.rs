@@ -11,39 +11,40 @@ use super::patience::Patience;
 
 /// How often deadlines are looked at while nothing is reported.
 const TICK: Duration = Duration::from_millis(200);
-/// How long the last settlement may take.
-const LAST: Duration = Duration::from_secs(5);
+
+/// After so many refusals that are no passing fault, a settlement is taken apart.
+const REFUSALS: u32 = 3;
 
 /// Reports what became of the messages of one group, until told to finish.
 pub(super) struct Settler<S> {
     pub(super) client: Client,
     pub(super) group: Arc<Group<S>>,
-    /// Set to true when nothing is in work any more.
-    pub(super) finish: watch::Receiver<bool>,
+    /// Set when nothing is in work any more: by then the last settlement must be through.
+    pub(super) finish: watch::Receiver<Option<Instant>>,
 }
 
 impl<S> Settler<S> {
     /// Returns how many settlements could not be reported.
     pub(super) async fn run(mut self) -> usize {
-        while !*self.finish.borrow() {
+        let mut unsettled = 0;
+        while self.finish.borrow().is_none() {
             tokio::select! {
                 () = self.group.ledger.due.notified() => {}
                 () = tokio::time::sleep(TICK) => {}
                 _ = self.finish.changed() => {}
             }
             let due = self.gather();
-            if !due.is_empty() {
-                self.settle(&due, None).await;
+            if !due.is_empty() && !self.settle(&due).await {
+                unsettled += due.len();
             }
         }
-        let until = Instant::now() + LAST;
         loop {
             let due = self.gather();
             if due.is_empty() {
-                return 0;
+                return unsettled;
             }
-            if !self.settle(&due, Some(until)).await {
-                return due.len();
+            if !self.settle(&due).await {
+                return unsettled + due.len();
             }
         }
     }
@@ -60,10 +61,17 @@ impl<S> Settler<S> {
     }
 
     /// Tries until it is reported: trying again is safe, since every change is fenced by its token.
-    /// With an end, gives up after it; else also once it is told to finish.
-    async fn settle(&mut self, due: &Due, until: Option<Instant>) -> bool {
+    /// Gives up at the end, if one is set.
+    async fn settle(&self, due: &Due) -> bool {
+        tokio::select! {
+            () = self.report(due) => true,
+            () = self.end() => false,
+        }
+    }
+
+    async fn report(&self, due: &Due) {
         let mut patience = Patience::new();
-        let mut until = until;
+        let mut refusals = 0;
         loop {
             match self
                 .client
@@ -80,19 +88,45 @@ impl<S> Settler<S> {
                             "leases were lost before their messages were settled; they are handled again"
                         );
                     }
-                    return true;
+                    return;
                 }
                 Err(error) => {
                     tracing::warn!(stream = &*self.group.stream, group = &*self.group.name, %error, "cannot settle");
-                    if *self.finish.borrow() {
-                        until.get_or_insert_with(|| Instant::now() + LAST);
-                    }
-                    if until.is_some_and(|until| Instant::now() >= until) {
-                        return false;
+                    refusals += u32::from(!error.is_transient());
+                    if refusals == REFUSALS {
+                        return self.report_singly(due).await;
                     }
                     tokio::time::sleep(patience.delay()).await;
                 }
             }
+        }
+    }
+
+    /// One bad item must not hold up the others: what the database refuses by itself, too, is left to
+    /// its lease, and handled again when that runs out.
+    async fn report_singly(&self, due: &Due) {
+        for part in due.settlement.parts() {
+            match self.client.settle(self.group.id, part).await {
+                Ok(verdicts) => {
+                    self.group.ledger.settled(due, &verdicts);
+                }
+                Err(error) => tracing::error!(
+                    stream = &*self.group.stream, group = &*self.group.name, %error,
+                    "cannot settle a message; it is handled again when its lease runs out"
+                ),
+            }
+        }
+    }
+
+    async fn end(&self) {
+        let until = match self.finish.clone().wait_for(Option::is_some).await {
+            Ok(until) => *until,
+            // Whoever says so is gone, and this task with it.
+            Err(_) => None,
+        };
+        match until {
+            Some(until) => tokio::time::sleep_until(until.into()).await,
+            None => std::future::pending().await,
         }
     }
 }

@@ -49,6 +49,11 @@ impl Shutdown {
 /// A shutdown by SIGTERM or ctrl-c: the first asks for a graceful stop, a second ends the worker at once.
 ///
 /// The signals are taken over from the moment of the call, for the rest of the process's life.
+///
+/// # Panics
+///
+/// Outside a Tokio runtime.
+#[must_use = "the signals are taken over, so something must listen to the shutdown"]
 pub fn shutdown_signal() -> Shutdown {
     let shutdown = Shutdown::new();
     let asked = shutdown.clone();
@@ -111,6 +116,10 @@ impl Signals {
 /// What can tell a worker to stop: a [`Shutdown`], or any future, whose end asks for a graceful stop.
 pub trait IntoShutdown {
     /// Turns into a shutdown.
+    ///
+    /// # Panics
+    ///
+    /// Of a future, outside a Tokio runtime.
     fn into_shutdown(self) -> Shutdown;
 }
 

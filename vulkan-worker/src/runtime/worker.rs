@@ -1,13 +1,14 @@
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
-use vulkan_core::{Bell, Client, Error};
+use vulkan_core::engine::Bell;
+use vulkan_core::{Client, Error};
 
 use super::assigned::Assigned;
 use super::claimer::Claimer;
@@ -24,6 +25,8 @@ use super::shutdown::{IntoShutdown, Shutdown};
 
 /// How long handlers that were dropped may take to be gone.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How long the last settlements may take.
+const LAST_REPORT: Duration = Duration::from_secs(5);
 
 /// A process's share in working off the messages of some groups.
 ///
@@ -57,6 +60,7 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 /// # Ok(())
 /// # }
 /// ```
+#[must_use = "a worker does nothing until `.run(..)`"]
 pub struct Worker<S> {
     client: Client,
     state: Arc<S>,
@@ -92,9 +96,10 @@ impl<S: Send + Sync + 'static> Worker<S> {
     ///
     /// Streams and groups that do not exist are made first. Then the worker claims, handles and
     /// settles; a database that goes away is waited for. Asked to stop, it claims nothing more, gives
-    /// back what has not begun, lets running handlers finish within the grace period while their
-    /// leases are still extended, gives back the rest with no attempt spent, reports what became of
-    /// everything, and returns. Asked to stop at once, the grace period is over.
+    /// back what has not begun, tells running handlers (see [`Delivery::cancelled`](crate::Delivery::cancelled)),
+    /// lets them finish within the grace period while their leases are still extended, gives back the
+    /// rest with no attempt spent, reports what became of everything, and returns. Asked to stop at
+    /// once, the grace period is over.
     ///
     /// # Errors
     ///
@@ -116,13 +121,14 @@ impl<S: Send + Sync + 'static> Worker<S> {
             slots: Arc::new(Semaphore::new(self.settings.slots)),
             all_slots: self.settings.slots,
             runners: TaskTracker::new(),
+            leaving: CancellationToken::new(),
             cut: CancellationToken::new(),
         };
         // Dropped early, everything stops.
         let _cut = crew.cut.clone().drop_guard();
         let stop = CancellationToken::new();
         let _stop = stop.clone().drop_guard();
-        let (finish, finished) = watch::channel(false);
+        let (finish, finished) = watch::channel(None);
         let lookout = Arc::new(Lookout::default());
         let solo = Arc::new(Semaphore::new(1));
 
@@ -160,6 +166,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
 
         tracing::info!(worker = self.settings.name, "the worker stops");
         stop.cancel();
+        crew.leaving.cancel();
         groups.iter().for_each(|group| group.ledger.close());
         crew.runners.close();
         let drained = self.drain(&shutdown, &crew, &mut claimers).await;
@@ -168,10 +175,10 @@ impl<S: Send + Sync + 'static> Worker<S> {
         let cut_off = if drained {
             0
         } else {
-            self.cut_off(&crew, &groups).await
+            self.cut_off(&crew, &groups, &mut claimers).await
         };
         // Nobody watches any more: they have ended with an error of their own.
-        let _ = finish.send(true);
+        let _ = finish.send(Some(Instant::now() + LAST_REPORT));
         let unsettled: usize = settlers.join_all().await.into_iter().sum();
         match (unsettled, cut_off) {
             (0, 0) => Ok(()),
@@ -194,15 +201,26 @@ impl<S: Send + Sync + 'static> Worker<S> {
     }
 
     /// Drops the handlers that still run, and gives their messages back.
-    async fn cut_off(&self, crew: &Crew<S>, groups: &[Arc<Group<S>>]) -> usize {
-        let running: usize = groups.iter().map(|group| group.ledger.messages()).sum();
+    async fn cut_off(
+        &self,
+        crew: &Crew<S>,
+        groups: &[Arc<Group<S>>],
+        claimers: &mut JoinSet<()>,
+    ) -> usize {
+        let running: usize = groups.iter().map(|group| group.ledger.in_work()).sum();
         tracing::warn!(
             worker = self.settings.name,
             running,
             "the grace period is over; handlers are dropped"
         );
         crew.cut.cancel();
-        if timeout(LAST_WORDS, crew.runners.wait()).await.is_err() {
+        // A claim under way hands out what nobody would give back.
+        let gone = async {
+            while claimers.join_next().await.is_some() {}
+            groups.iter().for_each(|group| group.ledger.close());
+            crew.runners.wait().await;
+        };
+        if timeout(LAST_WORDS, gone).await.is_err() {
             // A handler that never awaits cannot be dropped; its message can be given back.
             let stuck: usize = groups.iter().map(|group| group.ledger.abandon()).sum();
             tracing::error!(

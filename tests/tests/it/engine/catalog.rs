@@ -134,3 +134,18 @@ async fn maintenance_forgets_old_dedup_ids() {
         .await;
     assert_eq!(left, "new");
 }
+
+/// Publishers may enter the next slot by themselves while it is made ready; the sequence must not be
+/// set back then, which would hand out offsets twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_roll_near_the_end_of_a_slot_leaves_the_next_one_out() {
+    let db = TestDb::new().await;
+    db.run("SELECT setval('vulkan.offset_seq', 899999999)")
+        .await;
+    assert_eq!(db.value::<i64>("SELECT vulkan.roll_slot()").await, 1);
+    db.run("SELECT setval('vulkan.offset_seq', 1999999990)")
+        .await;
+    assert_eq!(db.value::<i64>("SELECT vulkan.roll_slot()").await, 3);
+    Publish::new("n").send(&db.pool).await;
+    db.check().await;
+}

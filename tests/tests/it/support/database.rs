@@ -1,12 +1,14 @@
 //! A migrated database for each test.
 
+use std::time::Duration;
+
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::{Connection, PgConnection};
 use tokio::sync::OnceCell;
 use vulkan_devpg::TestDatabase;
 
-use super::Group;
+use super::{Group, wait::within};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
@@ -27,6 +29,11 @@ impl TestDb {
             .await
             .unwrap();
         Self { pool, database }
+    }
+
+    /// A URL of the database.
+    pub(crate) fn url(&self) -> String {
+        self.database.url()
     }
 
     /// A connection outside the pool.
@@ -60,6 +67,18 @@ impl TestDb {
             .fetch_one(&self.pool)
             .await
             .unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// Returns when a session of this database waits for a lock of another.
+    pub(crate) async fn until_blocked(&self) {
+        let blocked = "SELECT EXISTS (SELECT FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock')";
+        within("a session that waits for a lock", async {
+            while !self.value::<bool>(blocked).await {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
     }
 
     /// Runs statements for what they do.

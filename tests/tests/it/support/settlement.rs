@@ -10,7 +10,6 @@ pub(crate) struct Verdict {
     #[sqlx(rename = "event_offset")]
     pub(crate) offset: Option<i64>,
     pub(crate) verdict: String,
-    pub(crate) token: Option<i64>,
 }
 
 /// The arguments of one settle() of one group.
@@ -69,7 +68,7 @@ impl Settlement {
     ) -> sqlx::Result<Vec<Verdict>> {
         let (his, tokens): (Vec<i64>, Vec<i64>) = self.claims.iter().copied().unzip();
         sqlx::query_as(
-            "SELECT event_offset, verdict, token
+            "SELECT event_offset, verdict
              FROM vulkan.settle($1, $2, $3, $4, $5, $6, $7,
                  ARRAY(SELECT make_interval(secs => d) FROM unnest($8::float8[])
                        WITH ORDINALITY AS u(d, n) ORDER BY n), $9)",

@@ -77,6 +77,10 @@ impl Ledger {
                 });
             }
         }
+        if late > 0 {
+            // Nothing of it may be in work, whose end would tell.
+            self.room.notify_one();
+        }
         due
     }
 

@@ -1,6 +1,12 @@
-use crate::support::{Message, Publish, Settlement, TestDb, offsets};
+use sqlx::PgExecutor;
+
+use crate::support::{Message, Publish, Settlement, TestDb, offsets, within};
 
 async fn extend(db: &TestDb, group: i32, messages: &[Message]) -> Vec<i64> {
+    extend_on(&db.pool, group, messages).await
+}
+
+async fn extend_on(executor: impl PgExecutor<'_>, group: i32, messages: &[Message]) -> Vec<i64> {
     let (mut groups, mut offsets, mut tokens, mut lanes) = (vec![], vec![], vec![], vec![]);
     for message in messages {
         groups.push(group);
@@ -13,7 +19,7 @@ async fn extend(db: &TestDb, group: i32, messages: &[Message]) -> Vec<i64> {
         .bind(offsets)
         .bind(tokens)
         .bind(lanes)
-        .fetch_all(&db.pool)
+        .fetch_all(executor)
         .await
         .unwrap()
 }
@@ -26,9 +32,8 @@ async fn an_extended_lease_is_not_reaped_and_a_lost_one_is_named() {
     let in_claim = group.claim_one().await;
     Publish::new("n").send(&db.pool).await;
     let first = group.claim_one().await;
-    let token = group.settle_one(&first, "running").await[0].token.unwrap();
+    group.settle_one(&first, "running").await;
     let running = Message {
-        token,
         claim_hi: None,
         ..first
     };
@@ -47,6 +52,53 @@ async fn an_extended_lease_is_not_reaped_and_a_lost_one_is_named() {
     db.lose_leases().await;
     assert_eq!(extend(&db, group.id, &all).await, offsets(&all));
     db.check().await;
+}
+
+/// A settlement that meets an extension of the same lease waits for it, and is not lost to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_extension_in_flight_loses_no_settlement() {
+    for place in ["claim", "own row", "lane"] {
+        let db = TestDb::new().await;
+        let group = db.group("audit").await;
+        let offset = match place {
+            "lane" => Publish::keyed("k").send(&db.pool).await,
+            _ => Publish::new("n").send(&db.pool).await,
+        };
+        let mut message = group.claim_one().await;
+        match place {
+            "own row" => {
+                group.settle_one(&message, "running").await;
+                message.claim_hi = None;
+            }
+            "lane" => {
+                group
+                    .settle(&Settlement::closing(std::slice::from_ref(&message)))
+                    .await;
+                message.claim_hi = None;
+            }
+            _ => {}
+        }
+        let mut open = db.pool.begin().await.unwrap();
+        let held = std::slice::from_ref(&message);
+        assert!(extend_on(&mut *open, group.id, held).await.is_empty());
+        let settle = tokio::spawn({
+            let (group, message) = (group.clone(), message.clone());
+            async move { group.done(&[message]).await }
+        });
+        db.until_blocked().await;
+        open.commit().await.unwrap();
+        settle.await.unwrap();
+        let status = group.status(offset).await;
+        assert_eq!(status, Some(("done".into(), 1)), "{place}");
+        let leased: i64 = db
+            .value(
+                "SELECT (SELECT count(*) FROM vulkan.claims WHERE lease_until IS NOT NULL)
+                 + (SELECT count(*) FROM vulkan.lanes)",
+            )
+            .await;
+        assert_eq!(leased, 0, "{place}");
+        db.check().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -197,4 +249,33 @@ async fn one_bad_row_does_not_wedge_the_reaper() {
         );
         db.check().await;
     }
+}
+
+/// A handler's transaction that completed its message and does not end keeps that message from being
+/// reaped, not the reaper, nor the group's latch through it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_does_not_end_holds_up_one_message() {
+    let db = TestDb::new().await;
+    let group = db.group("audit").await;
+    let stuck = Publish::new("n").send(&db.pool).await;
+    let other = Publish::new("n").send(&db.pool).await;
+    let keyed = Publish::keyed("k").send(&db.pool).await;
+    let token = group.claim().await[0].token;
+    let mut open = db.pool.begin().await.unwrap();
+    sqlx::query("SELECT vulkan.complete($1, $2, $3)")
+        .bind(group.id)
+        .bind(stuck)
+        .bind(token)
+        .execute(&mut *open)
+        .await
+        .unwrap();
+    db.expire_leases().await;
+    within("the reaper", db.run("SELECT vulkan.reap()")).await;
+    for offset in [other, keyed] {
+        assert_eq!(group.status(offset).await, Some(("ready".into(), 1)));
+    }
+    open.commit().await.unwrap();
+    db.lose_leases().await;
+    assert_eq!(group.status(stuck).await, Some(("done".into(), 1)));
+    db.check().await;
 }

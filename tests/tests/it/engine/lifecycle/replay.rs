@@ -1,4 +1,4 @@
-use crate::support::{Group, Message, Publish, TestDb, offsets};
+use crate::support::{Group, Message, Publish, Settlement, TestDb, offsets};
 
 /// What replay() answers.
 #[derive(Debug, PartialEq, Eq, sqlx::FromRow)]
@@ -208,4 +208,62 @@ async fn drain(group: &Group) -> Vec<Message> {
         group.done(&messages).await;
         all.extend(messages);
     }
+}
+
+/// The range is claimed again by another worker, and only the token tells the two claims apart.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zombie_from_before_a_rewind_cannot_close_the_same_range() {
+    let db = TestDb::new().await;
+    let group = db.group("audit").await;
+    let sent = publish(&db, 3).await;
+    let zombies = group.claim().await;
+    replay(&db, &group, "to_position => 'earliest'").await;
+    let messages = group.claim().await;
+    assert_eq!(messages[0].claim_hi, zombies[0].claim_hi);
+    let verdicts = group.settle(&Settlement::closing(&zombies)).await;
+    assert_eq!(verdicts[0].verdict, "stale");
+    for offset in sent {
+        assert_eq!(group.status(offset).await, Some(("processing".into(), 1)));
+    }
+    group.done(&messages).await;
+}
+
+/// What waits behind a busy key goes on waiting.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_to_where_the_group_stands_changes_nothing() {
+    let db = TestDb::new().await;
+    let group = db.group("audit").await;
+    Publish::keyed("k").send(&db.pool).await;
+    let busy = group.claim_one().await;
+    let behind = Publish::keyed("k").send(&db.pool).await;
+    assert!(group.claim().await.is_empty());
+    let answer = replay(&db, &group, "to_position => 'latest'").await;
+    assert_eq!((answer.again, answer.passed_over), (0, 0));
+    group.done(&[busy]).await;
+    assert_eq!(group.claim_one().await.offset, behind);
+}
+
+/// A handler that completes its message while the group is set back: the replay waits for it, and the
+/// message comes again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rewind_outlasts_a_completion_under_way() {
+    let db = TestDb::new().await;
+    let group = db.group("audit").await;
+    let offset = Publish::new("n").send(&db.pool).await;
+    let token = group.claim_one().await.token;
+    let mut open = db.pool.begin().await.unwrap();
+    sqlx::query("SELECT vulkan.complete($1, $2, $3)")
+        .bind(group.id)
+        .bind(offset)
+        .bind(token)
+        .execute(&mut *open)
+        .await
+        .unwrap();
+    let rewind = "SELECT vulkan.replay('orders', 'audit', to_position => 'earliest')";
+    tokio::join!(db.run(rewind), async {
+        db.until_blocked().await;
+        open.commit().await.unwrap();
+    });
+    assert_eq!(offsets(&group.claim().await), [offset]);
+    db.check().await;
 }

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::support::{Group, Publish, TestDb, offsets};
+use crate::support::{Group, Publish, Settlement, TestDb, offsets};
 
 async fn bind(group: &Group, rules: Value) -> bool {
     sqlx::query_scalar("SELECT vulkan.set_binding('orders', $1, $2)")
@@ -135,4 +135,33 @@ async fn a_new_binding_reaches_the_past_by_a_replay() {
         .await;
     assert_eq!(offsets(&group.claim().await), [sent[1], sent[3], after]);
     db.check().await;
+}
+
+/// A settlement that waits while the group is bound anew goes by the new rules.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_settlement_that_waited_for_a_new_binding_goes_by_it() {
+    let db = TestDb::new().await;
+    let group = db.group("audit").await;
+    Publish::new("n").key("k").send(&db.pool).await;
+    let message = group.claim_one().await;
+    let closing = Settlement::closing(std::slice::from_ref(&message));
+    group.settle(&closing).await;
+    Publish::new("other").key("k").send(&db.pool).await;
+    let mut open = db.pool.begin().await.unwrap();
+    sqlx::raw_sql(
+        r#"SELECT vulkan.set_binding('orders', 'audit', '[{"kind": "n"}]');
+           SELECT vulkan.claim(group_id, 'worker') FROM vulkan.groups"#,
+    )
+    .execute(&mut *open)
+    .await
+    .unwrap();
+    let settlement = Settlement::default().item(&message, "done");
+    let (verdicts, ()) = tokio::join!(group.settle(&settlement), async {
+        db.until_blocked().await;
+        open.commit().await.unwrap();
+    });
+    assert_eq!(verdicts, []);
+    db.check().await;
+    let drained = "SELECT vulkan.is_drained('orders', 'audit')";
+    assert!(db.value::<bool>(drained).await);
 }

@@ -176,10 +176,7 @@ impl History {
                 .iter()
                 .find(|v| v.offset == Some(message.offset) && v.verdict == "running");
             message.claim_hi = None;
-            if let Some(verdict) = verdict {
-                message.token = verdict.token.unwrap();
-                let state = super::model::State::Processing(message.token);
-                model.entries.get_mut(&message.offset).unwrap().state = state;
+            if verdict.is_some() {
                 model.held.entry(message.token).or_insert_with(|| Held {
                     worker: batch.worker,
                     claim_hi: None,

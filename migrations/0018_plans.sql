@@ -1,0 +1,21 @@
+-- How the hot path is planned.
+
+-- Claims, lanes and exceptions change by the second, so what the planner believes of them is always
+-- wrong: a table it last saw empty holds a hundred thousand rows, and a sequential scan over it looks
+-- cheap. Everything here is found by an index, row by row, so the other ways are shut for these calls
+-- and what they call. Joins of a list to a table are written as LATERAL with LIMIT 1 and go on by ctid,
+-- which leaves the planner no choice of order. (No FOR UPDATE in those that wait: the row it would
+-- lock can be newer than the statement's snapshot, and its ctid then finds nothing.) jit: nothing here runs long enough to be worth compiling.
+DO $$
+DECLARE
+    entry regprocedure;
+BEGIN
+    FOR entry IN
+        SELECT p.oid FROM pg_proc p
+        WHERE p.pronamespace = 'vulkan'::regnamespace
+          AND p.proname IN ('claim', 'settle', 'extend', 'reap', 'look', 'complete', 'redrive', 'skip')
+    LOOP
+        EXECUTE format('ALTER FUNCTION %s SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off '
+            'SET enable_mergejoin = off SET enable_material = off SET jit = off', entry);
+    END LOOP;
+END $$;

@@ -1,0 +1,3 @@
+mod interrupted;
+mod together;
+mod versions;

@@ -1,0 +1,6 @@
+mod groups;
+mod messages;
+mod overview;
+mod redrive;
+mod replay;
+mod unknown;

@@ -1,0 +1,5 @@
+mod batch;
+mod cancelled;
+mod one;
+mod refused;
+mod transaction;

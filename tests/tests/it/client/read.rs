@@ -1,0 +1,3 @@
+mod late_commit;
+mod positions;
+mod waiting;

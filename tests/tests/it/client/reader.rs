@@ -1,0 +1,4 @@
+mod commit;
+mod fenced;
+mod selective;
+mod takeover;

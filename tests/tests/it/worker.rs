@@ -1,0 +1,25 @@
+//! The worker: what runs handlers, tried through the public crate.
+
+/// Mistakes in how a worker is put together, told all at once.
+mod build;
+/// The database goes away, comes back, wakes and is left in peace.
+mod database;
+/// What happens once, whatever fails: `Delivery::complete_in`.
+mod exactly_once;
+/// Errors, delays, panics, timeouts, payloads of every kind.
+mod failures;
+/// A connection that looks alive and is not.
+mod half_open;
+/// Publish, handle, done: groups, kinds, state, options.
+mod handling;
+/// Order per key, and nothing but that.
+mod keyed;
+/// Workers that are processes: told to stop, killed, and killed by their messages.
+mod processes;
+/// Told to stop: what ends, what goes back, how fast.
+mod shutdown;
+/// Handlers slower than their lease, and workers that stall.
+mod slow;
+
+/// Handlers made of closures, and workers that run until dropped.
+mod support;

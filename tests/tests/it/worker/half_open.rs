@@ -1,0 +1,93 @@
+use std::time::{Duration, Instant};
+
+use vulkan::Client;
+
+use super::support::{Gate, Proxy, Running, on, options, until};
+use crate::support::{Publish, TestDb};
+
+/// Longer than the heartbeat of the listener and its patience with the answer, 15 s in all.
+const REPLACED: Duration = Duration::from_secs(20);
+
+/// A worker that tells what it handles, behind a proxy, with its bell armed.
+async fn behind_a_proxy(db: &TestDb, gate: Gate) -> (Proxy, Running) {
+    let directory = vulkan_devpg::shared().await.directory().unwrap();
+    let proxy = Proxy::start(directory).await;
+    let name: String = db.value("SELECT current_database()::text").await;
+    let user: String = db.value("SELECT current_user::text").await;
+    let url = format!(
+        "postgres://{user}@127.0.0.1:{}/{name}?sslmode=disable",
+        proxy.port()
+    );
+    let handler = on(options("deaf"), move |delivery| {
+        gate.tell(delivery.offset());
+        Box::pin(async { Ok(()) })
+    });
+    let client = Client::connect(&url).await.unwrap();
+    let running = Running::start(vulkan::Worker::builder(client).register(handler));
+    until("the bell to be armed", || bell_is_held(db)).await;
+    (proxy, running)
+}
+
+#[tokio::test]
+async fn a_listener_that_went_deaf_is_replaced() {
+    let db = TestDb::new().await;
+    let (gate, mut came) = Gate::new();
+    let (proxy, running) = behind_a_proxy(&db, gate).await;
+    let listener = listener(&db).await;
+
+    proxy.go_deaf_for_listeners();
+    let since = Instant::now();
+    // Meanwhile the poll finds the work.
+    let offset = Publish::new("a").send(&db.pool).await;
+    assert_eq!(came.next().await, offset);
+    assert!(
+        since.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        since.elapsed()
+    );
+    until("another listener", || async {
+        newest_listener(&db).await != listener
+    })
+    .await;
+    assert!(since.elapsed() < REPLACED, "{:?}", since.elapsed());
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn work_goes_on_when_all_connections_went_deaf() {
+    let db = TestDb::new().await;
+    let (gate, mut came) = Gate::new();
+    let (proxy, running) = behind_a_proxy(&db, gate).await;
+    proxy.go_deaf();
+    let offset = Publish::new("a").send(&db.pool).await;
+    // Within the time that a call may take to be answered, and some seconds for idle connections.
+    assert_eq!(came.next().await, offset);
+    running.stop().await.unwrap();
+}
+
+async fn bell_is_held(db: &TestDb) -> bool {
+    db.value(
+        "SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+             WHERE d.datname = current_database() AND l.locktype = 'advisory' AND l.classid = 1459617794)",
+    )
+    .await
+}
+
+/// The server's process that holds the bell.
+async fn listener(db: &TestDb) -> i32 {
+    db.value(
+        "SELECT l.pid FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+         WHERE d.datname = current_database() AND l.locktype = 'advisory' AND l.classid = 1459617794",
+    )
+    .await
+}
+
+/// The last connection that began to listen: the server does not know yet that the old one is gone.
+async fn newest_listener(db: &TestDb) -> i32 {
+    db.value(
+        "SELECT pid FROM pg_stat_activity
+         WHERE datname = current_database() AND query ~* '^(LISTEN|SELECT pg_try_advisory_lock)'
+         ORDER BY backend_start DESC LIMIT 1",
+    )
+    .await
+}

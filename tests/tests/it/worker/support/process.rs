@@ -1,0 +1,67 @@
+//! A worker as a process of its own: `src/bin/test_worker.rs`.
+
+use std::process::{ExitStatus, Stdio};
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use crate::support::within;
+
+pub(crate) struct Process {
+    child: Child,
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
+}
+
+impl Process {
+    /// Starts one on the database of this URL. It is killed with the value.
+    pub(crate) fn start(url: &str) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_test-worker"))
+            .arg(url)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let input = child.stdin.take().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self {
+            child,
+            input,
+            output,
+        }
+    }
+
+    /// Waits until it says this.
+    pub(crate) async fn says(&mut self, text: &str) {
+        within(&format!("the process to say {text:?}"), async {
+            loop {
+                match self.output.next_line().await.unwrap() {
+                    Some(line) if line == text => return,
+                    Some(_) => {}
+                    None => panic!("the process ended before it said {text:?}"),
+                }
+            }
+        })
+        .await;
+    }
+
+    /// Lets everybody who waits in it go on.
+    pub(crate) async fn let_go(&mut self) {
+        self.input.write_all(b"\n").await.unwrap();
+    }
+
+    /// Sends it a signal, by name.
+    pub(crate) async fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id().unwrap());
+        let sent = Command::new("sh").args(["-c", &kill]).status().await;
+        assert!(sent.unwrap().success(), "{kill}");
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn exit(&mut self) -> ExitStatus {
+        within("the process to end", self.child.wait())
+            .await
+            .unwrap()
+    }
+}

@@ -1,1 +1,0 @@
-SELECT vulkan.group_id($1, $2)

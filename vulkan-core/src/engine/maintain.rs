@@ -1,0 +1,22 @@
+use crate::client::Client;
+use crate::detach::to_the_end;
+use crate::error::Error;
+
+impl Client {
+    /// Housekeeping of the log: partitions ahead, the slot rolled when its time has come, old dedup ids
+    /// forgotten. Workers call it every half minute; without a worker, call it from time to time.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`]; whatever was left undone is done by the next call.
+    pub async fn maintain(&self) -> Result<(), Error> {
+        let pool = self.pool().clone();
+        to_the_end(async move {
+            sqlx::query(include_str!("../../queries/maintain.sql"))
+                .execute(&pool)
+                .await?;
+            Ok(())
+        })
+        .await
+    }
+}
