@@ -46,6 +46,3 @@ BEGIN
         USING ERRCODE = 'VK007', HINT = 'Roll back: its effects belong to who holds it.';
 END $$;
 COMMENT ON FUNCTION vulkan.complete(integer, bigint, bigint, bigint) IS 'Marks a message done in the caller''s transaction, which also holds what its handler wrote: both commit, or neither. Of two workers that hold the same message, because a lease was lost, only one can commit that. Call it last, shortly before COMMIT. Raises VK007 if the lease is lost; then roll back.';
-
--- All that version 1 is made of is there now.
-UPDATE vulkan.meta SET schema_version = 1, min_compatible = 1;

@@ -19,3 +19,6 @@ BEGIN
             'SET enable_mergejoin = off SET enable_material = off SET jit = off', entry);
     END LOOP;
 END $$;
+
+-- All that version 1 is made of is there now.
+UPDATE vulkan.meta SET schema_version = 1, min_compatible = 1;
