@@ -28,7 +28,7 @@ BEGIN
     SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = claim.group_id;
     IF g.mode IS DISTINCT FROM 'lifecycle' THEN
         RAISE EXCEPTION 'there is no lifecycle group with id %', group_id
-            USING ERRCODE = 'VK002', HINT = 'See vulkan.groups; a cursor group is read by vulkan.read_cursor().';
+            USING ERRCODE = 'VK002', HINT = 'See vulkan.groups; a cursor group is taken by vulkan.take_cursor() and read by vulkan.read_events().';
     END IF;
     IF g.paused_at IS NOT NULL OR room < 1 THEN
         RETURN;

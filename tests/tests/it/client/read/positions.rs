@@ -17,7 +17,7 @@ async fn first_from(client: &Client, position: Position) -> i64 {
 async fn an_event_is_read_as_it_was_published() {
     let db = TestDb::new().await;
     let client = client(&db);
-    let payload = serde_json::json!({"total": 42});
+    let payload = serde_json::json!({"total": "unlogged"});
     let sent = vulkan::Message::new("orders", "order.placed", &payload).unwrap();
     let offset = client
         .publish(sent.key("k").header("h", "v"))
@@ -35,7 +35,7 @@ async fn an_event_is_read_as_it_was_published() {
     assert_eq!(event.published_at(), at);
     assert!(event.decode::<String>().is_err());
     assert!(
-        !format!("{event:?}").contains("42"),
+        !format!("{event:?}").contains("unlogged"),
         "a log is no place for payloads"
     );
 }
