@@ -11,10 +11,10 @@ BEGIN
     -- A key that has its lane already needs nothing: its lane reaches up to the cursor.
     -- A run ends before the first message that must not be handed out yet.
     INSERT INTO vulkan.lanes (group_id, key_hash, prefix_hash, head, through, held, status, token, run_at, claimed_at, lease_until, worker)
-    SELECT g.group_id, k.hash, vulkan.prefix_hash(k.key, g.prefix_delimiter), cursor, coalesce(k.first_delayed - 1, k.last), k.messages,
+    SELECT g.group_id, k.hash, k.prefix_hash, cursor, coalesce(k.first_delayed - 1, k.last), k.messages,
            CASE WHEN k.first = k.first_delayed THEN 'ready' ELSE 'processing' END,
            new_token, CASE WHEN k.first = k.first_delayed THEN k.deliver_at ELSE at END, at, CASE WHEN k.first IS DISTINCT FROM k.first_delayed THEN at + g.lease END, open_lanes.worker
-    FROM (SELECT hashtextextended(e.partition_key, 0) AS hash, min(e.partition_key) AS key, count(*)::integer AS messages,
+    FROM (SELECT hashtextextended(e.partition_key, 0) AS hash, min(vulkan.prefix_hash(e.partition_key, g.prefix_delimiter)) AS prefix_hash, count(*)::integer AS messages,
                  min(e."offset") AS first, max(e."offset") AS last,
                  min(e."offset") FILTER (WHERE e.deliver_at > at) AS first_delayed,
                  (array_agg(e.deliver_at ORDER BY e."offset"))[1] AS deliver_at

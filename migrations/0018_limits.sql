@@ -329,12 +329,13 @@ CREATE FUNCTION vulkan.open_limited_lanes(
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 BEGIN
     INSERT INTO vulkan.lanes (group_id, key_hash, prefix_hash, head, through, held, status, token, run_at, claimed_at, lease_until, worker)
-    SELECT g.group_id, k.hash, vulkan.prefix_hash(k.key, g.prefix_delimiter), cursor,
+    SELECT g.group_id, k.hash, k.prefix_hash, cursor,
            CASE WHEN f.handed THEN k.first ELSE cursor END, f.handed::integer,
            CASE WHEN f.handed THEN 'processing' WHEN f.delayed THEN 'ready' ELSE 'parked' END,
            new_token, CASE WHEN f.delayed THEN k.deliver_at ELSE at END,
            at, CASE WHEN f.handed THEN at + g.lease END, open_limited_lanes.worker
-    FROM (SELECT hashtextextended(e.partition_key, 0) AS hash, min(e.partition_key) AS key, min(e."offset") AS first,
+    FROM (SELECT hashtextextended(e.partition_key, 0) AS hash, min(e."offset") AS first,
+                 min(vulkan.prefix_hash(e.partition_key, g.prefix_delimiter)) AS prefix_hash,
                  (array_agg(e.deliver_at ORDER BY e."offset"))[1] AS deliver_at
           FROM vulkan.events e
           WHERE e.stream_id = g.stream_id AND e."offset" > cursor AND e."offset" <= claim_hi
