@@ -11,7 +11,7 @@
 //! | [`keeper`] | extends the leases of what is still in work | one |
 //! | [`housekeeping`] | reaps lost leases, rolls slots | two |
 //!
-//! What the tasks of a group share is its [`ledger`].
+//! What the tasks of a group share is its [`ledger`]; what all runners share, the [`slots`] of the process.
 
 mod assigned;
 mod builder;
@@ -29,6 +29,7 @@ mod registry;
 mod runner;
 mod settler;
 mod shutdown;
+mod slots;
 mod worker;
 
 pub use builder::WorkerBuilder;

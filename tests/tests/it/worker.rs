@@ -14,6 +14,8 @@ mod half_open;
 mod handling;
 /// Order per key, and nothing but that.
 mod keyed;
+/// Whose messages get the slots of a process: priorities and weights.
+mod priorities;
 /// Workers that are processes: told to stop, killed, and killed by their messages.
 mod processes;
 /// Told to stop: what ends, what goes back, how fast.

@@ -79,4 +79,10 @@ impl<S> Group<S> {
             .sum::<usize>();
         sum.min(slots)
     }
+
+    /// The highest priority of its handlers.
+    pub(super) fn priority(&self) -> i32 {
+        let priorities = self.handlers.iter().map(|handler| handler.priority);
+        priorities.max().unwrap_or_default()
+    }
 }

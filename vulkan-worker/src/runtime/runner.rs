@@ -1,7 +1,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vulkan_core::engine::{Claimed, Outcome};
@@ -9,6 +8,7 @@ use vulkan_core::engine::{Claimed, Outcome};
 use super::execute::{Stops, execute};
 use super::group::Group;
 use super::ledger::{Source, Unit};
+use super::slots::Slots;
 
 /// How long a runner keeps its slot while others wait for one.
 const TURN: Duration = Duration::from_millis(10);
@@ -16,9 +16,7 @@ const TURN: Duration = Duration::from_millis(10);
 /// What all runners of a process share.
 pub(super) struct Crew<S> {
     pub(super) state: Arc<S>,
-    /// The slots of the process: one for each message in work.
-    pub(super) slots: Arc<Semaphore>,
-    pub(super) all_slots: usize,
+    pub(super) slots: Arc<Slots>,
     pub(super) runners: TaskTracker,
     /// Tells all handlers that the worker stops.
     pub(super) leaving: CancellationToken,
@@ -31,7 +29,6 @@ impl<S> Clone for Crew<S> {
         Self {
             state: Arc::clone(&self.state),
             slots: Arc::clone(&self.slots),
-            all_slots: self.all_slots,
             runners: self.runners.clone(),
             leaving: self.leaving.clone(),
             cut: self.cut.clone(),
@@ -49,24 +46,16 @@ impl<S: Send + Sync + 'static> Crew<S> {
 
     /// Works until the handler's queue is empty.
     async fn run(&self, group: &Group<S>, handler: usize) {
-        let mut slot = self.slot().await;
+        let mut slot = self.slots.acquire(group.handlers[handler].class).await;
         let mut turn = Instant::now();
         while let Some(unit) = group.ledger.next(handler) {
             self.unit(group, handler, unit).await;
-            if turn.elapsed() > TURN {
-                if self.slots.available_permits() == 0 {
-                    drop(slot);
-                    slot = self.slot().await;
-                }
+            if turn.elapsed() > TURN || self.slots.is_outranked(&slot) {
+                slot = self.slots.take_turns(slot).await;
                 turn = Instant::now();
             }
         }
         drop(slot);
-    }
-
-    async fn slot(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
-        // Never closed: without a slot there would be no limit, with an error no work.
-        Arc::clone(&self.slots).acquire_owned().await.ok()
     }
 
     async fn unit(&self, group: &Group<S>, handler: usize, unit: Unit) {

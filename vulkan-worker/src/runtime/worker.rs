@@ -22,6 +22,7 @@ use super::registry::{Registered, Served, kinds};
 use super::runner::Crew;
 use super::settler::Settler;
 use super::shutdown::{IntoShutdown, Shutdown};
+use super::slots::Slots;
 
 /// How long handlers that were dropped may take to be gone.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -118,8 +119,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         };
         let crew = Crew {
             state: Arc::clone(&self.state),
-            slots: Arc::new(Semaphore::new(self.settings.slots)),
-            all_slots: self.settings.slots,
+            slots: Slots::new(self.settings.slots, self.classes()),
             runners: TaskTracker::new(),
             leaving: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -278,6 +278,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
     async fn try_set_up(&self) -> Result<Vec<Arc<Group<S>>>, Error> {
         self.client.check_schema().await?;
         let mut groups = Vec::new();
+        let mut classes = 0..;
         for served in &self.groups {
             self.client.create_stream(&served.stream).await?;
             let id = self
@@ -292,7 +293,12 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 name: served.group.as_str().into(),
                 max_attempts: standing.max_attempts,
                 lease: standing.lease,
-                handlers: served.handlers.iter().map(|one| self.assign(one)).collect(),
+                handlers: served
+                    .handlers
+                    .iter()
+                    .zip(&mut classes)
+                    .map(|(one, class)| self.assign(one, class))
+                    .collect(),
                 ledger: Ledger::new(served.handlers.len()),
                 late: false.into(),
                 wake: Arc::new(Notify::new()),
@@ -301,7 +307,19 @@ impl<S: Send + Sync + 'static> Worker<S> {
         Ok(groups)
     }
 
-    fn assign(&self, one: &Registered<S>) -> Assigned<S> {
+    /// Each handler, in order, as the slots see it.
+    fn classes(&self) -> impl Iterator<Item = (i32, u32)> {
+        let handlers = self.groups.iter().flat_map(|served| &served.handlers);
+        handlers.map(|one| {
+            let options = &one.options;
+            (
+                options.priority.unwrap_or_default(),
+                options.weight.unwrap_or(1),
+            )
+        })
+    }
+
+    fn assign(&self, one: &Registered<S>, class: usize) -> Assigned<S> {
         let options = &one.options;
         let concurrency = options.concurrency.unwrap_or(self.settings.slots);
         Assigned {
@@ -312,6 +330,8 @@ impl<S: Send + Sync + 'static> Worker<S> {
             backoff: options.backoff,
             timeout: options.timeout,
             concurrency,
+            priority: options.priority.unwrap_or_default(),
+            class,
             gate: Arc::new(Semaphore::new(concurrency)),
         }
     }
