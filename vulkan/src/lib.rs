@@ -128,7 +128,7 @@
 //! | connect, migrate, make a stream | [`Client`] |
 //! | publish | [`Client::publish`], [`Client::publish_in`], [`Client::publish_many`]; with headers, a delay or a dedup id [`Message`] |
 //! | handle | [`handler`](macro@handler), [`Handler`], [`Worker`] |
-//! | have effects exactly once | [`Delivery::complete_in`] |
+//! | have effects exactly once | [`Tx`], [`Delivery::complete_in`] |
 //! | read without a worker | [`Client::read`], [`Client::reader`] |
 //! | look, redrive, replay, skip, pause | [`Client::overview`], [`Client::inspect`], [`Client::redrive`], [`Client::replay`], [`Client::skip`], [`Client::pause`] |
 //! | write a worker of one's own | [`engine`] |
@@ -146,7 +146,7 @@ pub use vulkan_macros::{Event, handler};
 pub use vulkan_worker::{
     BuildError, DecodeError, Delivery, DeliveryBuilder, Disposition, ErasedHandler, FromDelivery,
     FromRef, Handler, HandlerError, HandlerOptions, IntoHandler, IntoResult, IntoShutdown, Mistake,
-    OptionsError, Result, ResultExt, RunError, Shutdown, State, Worker, WorkerBuilder,
+    OptionsError, Result, ResultExt, RunError, Shutdown, State, Tx, TxError, Worker, WorkerBuilder,
     shutdown_signal,
 };
 

@@ -8,7 +8,7 @@ use vulkan_core::engine::{Claimed, Held};
 
 use super::assigned::Assigned;
 use super::ledger::Ledger;
-use crate::handler::Delivery;
+use crate::handler::{Delivery, TxSlot, TxSource};
 
 /// A group that this worker serves, as its tasks share it.
 pub(super) struct Group<S> {
@@ -45,6 +45,7 @@ impl<S> Group<S> {
         handler: &Assigned<S>,
         message: Claimed,
         cancellation: CancellationToken,
+        tx: &TxSource,
     ) -> Delivery {
         let headers = message
             .headers
@@ -67,6 +68,7 @@ impl<S> Group<S> {
                 token: message.token,
                 lane: message.lane,
             }),
+            tx: TxSlot::new(Some(tx.clone())),
         }
     }
 

@@ -9,6 +9,7 @@ use vulkan_core::engine::{Claimed, Outcome};
 use super::execute::{Stops, execute};
 use super::group::Group;
 use super::ledger::{Source, Unit};
+use crate::handler::TxSource;
 
 /// How long a runner keeps its slot while others wait for one.
 const TURN: Duration = Duration::from_millis(10);
@@ -16,6 +17,8 @@ const TURN: Duration = Duration::from_millis(10);
 /// What all runners of a process share.
 pub(super) struct Crew<S> {
     pub(super) state: Arc<S>,
+    /// Where the transactions of its handlers begin.
+    pub(super) tx: TxSource,
     /// The slots of the process: one for each message in work.
     pub(super) slots: Arc<Semaphore>,
     pub(super) all_slots: usize,
@@ -30,6 +33,7 @@ impl<S> Clone for Crew<S> {
     fn clone(&self) -> Self {
         Self {
             state: Arc::clone(&self.state),
+            tx: self.tx.clone(),
             slots: Arc::clone(&self.slots),
             all_slots: self.all_slots,
             runners: self.runners.clone(),
@@ -129,7 +133,7 @@ impl<S: Send + Sync + 'static> Crew<S> {
     ) -> Outcome {
         let handler = &group.handlers[handler];
         let _permit = handler.gate.acquire().await;
-        let delivery = group.delivery(handler, message, stops.leaving.child_token());
+        let delivery = group.delivery(handler, message, stops.leaving.child_token(), &self.tx);
         let outcome = execute(handler, &self.state, &delivery, stops).await;
         match &outcome {
             Outcome::Retry { error, .. } => tracing::warn!(

@@ -22,6 +22,7 @@ use super::registry::{Registered, Served, kinds};
 use super::runner::Crew;
 use super::settler::Settler;
 use super::shutdown::{IntoShutdown, Shutdown};
+use crate::handler::TxSource;
 
 /// How long handlers that were dropped may take to be gone.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -118,6 +119,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         };
         let crew = Crew {
             state: Arc::clone(&self.state),
+            tx: TxSource::of_worker(self.client.clone(), groups.len()),
             slots: Arc::new(Semaphore::new(self.settings.slots)),
             all_slots: self.settings.slots,
             runners: TaskTracker::new(),
