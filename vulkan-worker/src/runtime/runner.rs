@@ -10,6 +10,7 @@ use super::execute::{Stops, execute};
 use super::group::Group;
 use super::ledger::{Source, Unit};
 use super::slots::Slots;
+use crate::handler::TxSource;
 
 /// How long a runner keeps its slot while others wait for one.
 const TURN: Duration = Duration::from_millis(10);
@@ -17,6 +18,8 @@ const TURN: Duration = Duration::from_millis(10);
 /// What all runners of a process share.
 pub(super) struct Crew<S> {
     pub(super) state: Arc<S>,
+    /// Where the transactions of its handlers begin.
+    pub(super) tx: TxSource,
     pub(super) slots: Arc<Slots>,
     pub(super) runners: TaskTracker,
     /// Tells all handlers that the worker stops.
@@ -29,6 +32,7 @@ impl<S> Clone for Crew<S> {
     fn clone(&self) -> Self {
         Self {
             state: Arc::clone(&self.state),
+            tx: self.tx.clone(),
             slots: Arc::clone(&self.slots),
             runners: self.runners.clone(),
             leaving: self.leaving.clone(),
@@ -120,7 +124,7 @@ impl<S: Send + Sync + 'static> Crew<S> {
         let handler = &group.handlers[handler];
         let _permit = handler.gate.acquire().await;
         let token = message.token;
-        let delivery = group.delivery(handler, message, stops.leaving.child_token());
+        let delivery = group.delivery(handler, message, stops.leaving.child_token(), &self.tx);
         let attempt = Attempt::of(&handler.name, &delivery);
         group.listeners.tell(&WorkerEvent::Begun { attempt });
         let begun = Instant::now();

@@ -25,6 +25,7 @@ use super::runner::Crew;
 use super::settler::Settler;
 use super::shutdown::{IntoShutdown, Shutdown};
 use super::slots::Slots;
+use crate::handler::TxSource;
 
 /// How long handlers that were dropped may take to be gone.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -124,6 +125,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         };
         let crew = Crew {
             state: Arc::clone(&self.state),
+            tx: TxSource::of_worker(self.client.clone(), groups.len()),
             slots: Slots::new(self.settings.slots, self.classes()),
             runners: TaskTracker::new(),
             leaving: CancellationToken::new(),
