@@ -3,7 +3,7 @@ use serde::Deserialize;
 pub use crate::handler::{
     Call, Delivery, DeliveryArgument, FromDelivery, Handler, HandlerOptions, IntoResult, Result,
 };
-pub use vulkan_core::{Backoff, Start};
+pub use vulkan_core::{Backoff, Breaker, Rate, Start};
 
 /// Reads the payload for the first argument of a handler.
 ///
