@@ -57,12 +57,12 @@ async fn a_hot_key_leaves_the_room_to_others() {
     let db = TestDb::new().await;
     let group = db.group("audit").await;
     group.set("set_limits", "max_in_flight => 10").await;
-    db.publish(1000, "CASE WHEN n <= 995 THEN 'hot' ELSE 'k' || n END")
+    db.publish(300, "CASE WHEN n <= 295 THEN 'hot' ELSE 'k' || n END")
         .await;
     let messages = group.claim().await;
     assert_eq!(
         keys(&messages),
-        ["hot", "k996", "k997", "k998", "k999", "k1000"]
+        ["hot", "k296", "k297", "k298", "k299", "k300"]
     );
     assert_eq!(group.processing().await, 6);
     group.done(&messages).await;

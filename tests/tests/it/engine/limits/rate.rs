@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use crate::support::{Settlement, TestDb, within};
+use crate::support::{Settlement, TestDb};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_quiet_time_a_burst_and_then_the_rate() {
@@ -57,11 +57,7 @@ async fn a_clock_set_back_or_a_rate_raised_does_not_stop_a_group() {
     db.run("UPDATE vulkan.rate_grants SET tat = tat + interval '1 day'")
         .await;
     group.set("set_limits", "rate => 1000").await;
-    // Two at most are owed: two milliseconds.
-    within("the group to go on", async {
-        while group.claim().await.is_empty() {}
-    })
-    .await;
+    assert_eq!(group.claim().await.len(), 2);
 }
 
 /// Claimers that come as often as they can.
