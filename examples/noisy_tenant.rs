@@ -46,6 +46,11 @@ impl Record {
     concurrency = 32
 )]
 async fn serve(job: Job, record: State<Arc<Record>>) {
+    // Work that waits for something, as most does.
+    let work = match job.micros {
+        Some(_) => Duration::from_millis(50),
+        None => Duration::from_millis(250),
+    };
     if let Some(micros) = job.micros {
         let latency = record
             .start
@@ -57,8 +62,7 @@ async fn serve(job: Job, record: State<Arc<Record>>) {
             .unwrap_or_else(PoisonError::into_inner);
         latencies.push(latency);
     }
-    // Work that waits for something, as most does.
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    tokio::time::sleep(work).await;
 }
 
 #[tokio::main]
@@ -131,7 +135,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// The quiet tenants publish one after the other, forty times a second.
-async fn quietly(client: &Client, record: &Record, seconds: u32) -> vulkan::Result {
+async fn quietly(
+    client: &Client,
+    record: &Record,
+    seconds: u32,
+) -> Result<(), Box<dyn std::error::Error>> {
     let mut ticks = tokio::time::interval(Duration::from_millis(25));
     for n in 0..usize::try_from(seconds * 40)? {
         ticks.tick().await;

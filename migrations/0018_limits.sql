@@ -138,7 +138,8 @@ BEGIN
     FOR i IN 1 .. 10 LOOP
         EXIT WHEN taken >= room;
         IF g.prefixed OR g.max_in_flight IS NOT NULL THEN
-            RETURN QUERY SELECT * FROM vulkan.claim_limited_log(g, worker, room - taken, max_bytes);
+            -- Little at first: mostly the next events can be handed out. More where all had to be passed over.
+            RETURN QUERY SELECT * FROM vulkan.claim_limited_log(g, worker, room - taken, max_bytes, least(greatest(4 * room, 50) * 4 ^ (i - 1), 2000)::integer);
         ELSE
             RETURN QUERY SELECT * FROM vulkan.claim_log(g, worker, room - taken, max_bytes);
         END IF;
@@ -240,11 +241,10 @@ COMMENT ON FUNCTION vulkan.claim_limited_lanes(vulkan.groups, text, integer, int
 
 -- What of the log is new to the group's lanes: one message of a key, as far as its prefix has room. A
 -- key without room gets its lane, too, parked: the cursor passes on to others behind it.
-CREATE FUNCTION vulkan.claim_limited_log(g vulkan.groups, worker text, room integer, max_bytes bigint)
+CREATE FUNCTION vulkan.claim_limited_log(g vulkan.groups, worker text, room integer, max_bytes bigint, scan_limit integer)
 RETURNS SETOF vulkan.message
 LANGUAGE plpgsql ROWS 100 SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
-    scan_limit CONSTANT integer := least(greatest(20 * room, 500), 2000);
     at         CONSTANT timestamptz := clock_timestamp();
     new_token  CONSTANT bigint := nextval('vulkan.token_seq');
     cursor     CONSTANT bigint := vulkan.cursor_of(g.group_id);
@@ -323,7 +323,7 @@ BEGIN
     WHERE e.stream_id = g.stream_id AND e."offset" = ANY (batch.taken)
     ORDER BY e."offset";
 END $$;
-COMMENT ON FUNCTION vulkan.claim_limited_log(vulkan.groups, text, integer, bigint) IS 'Internal. claim_log() for a group with a limit to what is in flight. The caller holds the latch.';
+COMMENT ON FUNCTION vulkan.claim_limited_log(vulkan.groups, text, integer, bigint, integer) IS 'Internal. claim_log() for a group with a limit to what is in flight. The caller holds the latch.';
 
 CREATE FUNCTION vulkan.open_limited_lanes(
     g vulkan.groups, worker text, new_token bigint, cursor bigint, claim_hi bigint, at timestamptz, marked boolean, taken bigint[]

@@ -6,3 +6,9 @@ mod index {}
 
 #[doc = include_str!("../../docs/guides/priorities.md")]
 mod priorities {}
+
+#[doc = include_str!("../../docs/guides/limits.md")]
+mod limits {}
+
+#[doc = include_str!("../../docs/guides/fairness.md")]
+mod fairness {}

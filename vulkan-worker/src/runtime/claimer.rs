@@ -40,7 +40,8 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                 pace.too_much();
             }
             let held = self.group.ledger.load();
-            let room = if self.group.limited.load(Ordering::Relaxed) {
+            let limited = self.group.limited.load(Ordering::Relaxed);
+            let room = if limited {
                 pace.limited_room(held)
             } else {
                 pace.room(held)
@@ -78,7 +79,12 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                         messages: batch.len(),
                         took: now - asked,
                     });
+                    let some_of_it = batch.len() < room;
                     self.hand_out(batch, solo);
+                    // At a limit, most likely: to look is cheaper than to claim in vain, and leaves the latch to others.
+                    if limited && some_of_it {
+                        self.unless_stopped(self.lookout.idle(&self.group)).await;
+                    }
                 }
                 Err(error) => {
                     self.group.trouble(DatabaseCall::Claim, &error);
