@@ -23,8 +23,8 @@ EXCEPTION WHEN lock_not_available THEN
 END $$;
 COMMENT ON FUNCTION vulkan.latch_soon(integer) IS 'Internal. Takes the group''s latch if it can be had within a tenth of a second, and holds it until the transaction ends.';
 
--- A lost lease counts until it is given back, or for a lease and ten seconds at most: further back the
--- look would step over all that was settled while a snapshot is held.
+-- A lost lease counts until it is given back, or for as long as another lease, ten seconds at least: further
+-- back the look would step over all that was settled while a snapshot is held.
 CREATE FUNCTION vulkan.in_flight(g vulkan.groups, begun_since timestamptz DEFAULT '-infinity') RETURNS bigint
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -58,6 +58,10 @@ BEGIN
             RETURN;
         ELSIF b.state = 'open' THEN
             room := greatest(0, b.probes - vulkan.in_flight(g, b.until));
+            IF room = 0 THEN
+                -- What closes it can end with any worker.
+                next_at := at + greatest(interval '100 milliseconds', least(interval '1 second', b.pause / 20));
+            END IF;
         END IF;
     END IF;
     IF g.max_in_flight IS NOT NULL AND room > 0 THEN

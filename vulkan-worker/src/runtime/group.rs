@@ -27,7 +27,8 @@ pub(super) struct Group<S> {
     pub(super) failures: Failures,
     /// Messages had to be given back unstarted: its claimer takes too much.
     pub(super) late: AtomicBool,
-    /// It has limits, over all its workers. Operators can change that at any time; looks say so.
+    /// What it has in flight or begins is limited, over all its workers. Operators can change that at any time; looks
+    /// say so.
     pub(super) limited: Arc<AtomicBool>,
     /// Wakes its claimer: there may be something to claim.
     pub(super) wake: Arc<Notify>,
