@@ -21,5 +21,8 @@ mod shutdown;
 /// Handlers slower than their lease, and workers that stall.
 mod slow;
 
+/// `Tx`: the transaction that also marks the message done.
+mod tx;
+
 /// Handlers made of closures, and workers that run until dropped.
 mod support;
