@@ -68,6 +68,7 @@
 //! | have effects exactly once | [`Tx`], [`Delivery::complete_in`] |
 //! | say what an error means | [`HandlerError`], [`ResultExt`], [`Disposition`] |
 //! | run handlers, and stop | [`Worker`], [`WorkerBuilder`], [`Shutdown`], [`shutdown_signal`] |
+//! | listen to what a worker does | [`WorkerBuilder::on_event`], [`WorkerEvent`] |
 //! | test a handler without a database | [`Delivery::of`], [`DeliveryBuilder`] |
 
 mod handler;
@@ -79,7 +80,8 @@ pub use handler::{
     ResultExt, State, Tx, TxError,
 };
 pub use runtime::{
-    BuildError, IntoShutdown, Mistake, RunError, Shutdown, Worker, WorkerBuilder, shutdown_signal,
+    Attempt, BuildError, DatabaseCall, Interruption, IntoShutdown, Mistake, RunError, Shutdown,
+    Worker, WorkerBuilder, WorkerEvent, shutdown_signal,
 };
 pub use vulkan_core::{Backoff, Start};
 

@@ -4,6 +4,8 @@
 mod build;
 /// The database goes away, comes back, wakes and is left in peace.
 mod database;
+/// What a worker tells its listeners, and its log.
+mod events;
 /// What happens once, whatever fails: `Delivery::complete_in`.
 mod exactly_once;
 /// Errors, delays, panics, timeouts, payloads of every kind.
@@ -14,6 +16,8 @@ mod half_open;
 mod handling;
 /// Order per key, and nothing but that.
 mod keyed;
+/// Whose messages get the slots of a process: priorities and weights.
+mod priorities;
 /// Workers that are processes: told to stop, killed, and killed by their messages.
 mod processes;
 /// Told to stop: what ends, what goes back, how fast.

@@ -1,14 +1,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vulkan_core::engine::{Claimed, Outcome};
 
+use super::events::{Attempt, WorkerEvent};
 use super::execute::{Stops, execute};
 use super::group::Group;
 use super::ledger::{Source, Unit};
+use super::slots::Slots;
 use crate::handler::TxSource;
 
 /// How long a runner keeps its slot while others wait for one.
@@ -19,9 +20,7 @@ pub(super) struct Crew<S> {
     pub(super) state: Arc<S>,
     /// Where the transactions of its handlers begin.
     pub(super) tx: TxSource,
-    /// The slots of the process: one for each message in work.
-    pub(super) slots: Arc<Semaphore>,
-    pub(super) all_slots: usize,
+    pub(super) slots: Arc<Slots>,
     pub(super) runners: TaskTracker,
     /// Tells all handlers that the worker stops.
     pub(super) leaving: CancellationToken,
@@ -35,7 +34,6 @@ impl<S> Clone for Crew<S> {
             state: Arc::clone(&self.state),
             tx: self.tx.clone(),
             slots: Arc::clone(&self.slots),
-            all_slots: self.all_slots,
             runners: self.runners.clone(),
             leaving: self.leaving.clone(),
             cut: self.cut.clone(),
@@ -53,24 +51,16 @@ impl<S: Send + Sync + 'static> Crew<S> {
 
     /// Works until the handler's queue is empty.
     async fn run(&self, group: &Group<S>, handler: usize) {
-        let mut slot = self.slot().await;
+        let mut slot = self.slots.acquire(group.handlers[handler].class).await;
         let mut turn = Instant::now();
         while let Some(unit) = group.ledger.next(handler) {
             self.unit(group, handler, unit).await;
-            if turn.elapsed() > TURN {
-                if self.slots.available_permits() == 0 {
-                    drop(slot);
-                    slot = self.slot().await;
-                }
+            if turn.elapsed() > TURN || self.slots.is_outranked(&slot) {
+                slot = self.slots.take_turns(slot).await;
                 turn = Instant::now();
             }
         }
         drop(slot);
-    }
-
-    async fn slot(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
-        // Never closed: without a slot there would be no limit, with an error no work.
-        Arc::clone(&self.slots).acquire_owned().await.ok()
     }
 
     async fn unit(&self, group: &Group<S>, handler: usize, unit: Unit) {
@@ -106,7 +96,7 @@ impl<S: Send + Sync + 'static> Crew<S> {
             let offset = message.offset;
             let outcome = match group.handler_for(&message.kind) {
                 Some(handler) => self.message(group, handler, message, &stops).await,
-                None => no_handler(&message.kind),
+                None => no_handler(group, &message),
             };
             let left = rest.len() + 1;
             let next = match (&outcome, rest.pop_front()) {
@@ -133,39 +123,25 @@ impl<S: Send + Sync + 'static> Crew<S> {
     ) -> Outcome {
         let handler = &group.handlers[handler];
         let _permit = handler.gate.acquire().await;
+        let token = message.token;
         let delivery = group.delivery(handler, message, stops.leaving.child_token(), &self.tx);
-        let outcome = execute(handler, &self.state, &delivery, stops).await;
-        match &outcome {
-            Outcome::Retry { error, .. } => tracing::warn!(
-                stream = &*group.stream,
-                group = &*group.name,
-                handler = handler.name,
-                offset = delivery.offset,
-                kind = delivery.kind,
-                attempt = delivery.attempt,
-                error,
-                "the attempt failed"
-            ),
-            Outcome::Dead { error } => tracing::error!(
-                stream = &*group.stream,
-                group = &*group.name,
-                handler = handler.name,
-                offset = delivery.offset,
-                kind = delivery.kind,
-                attempt = delivery.attempt,
-                error,
-                "the message is dead"
-            ),
-            _ => {}
-        }
+        let attempt = Attempt::of(&handler.name, &delivery);
+        group.listeners.tell(&WorkerEvent::Begun { attempt });
+        let begun = Instant::now();
+        let outcome = execute(handler, &self.state, &delivery, stops, &group.listeners).await;
+        let lost = stops.lost.is_cancelled();
+        group.ended(attempt, token, &outcome, lost, begun.elapsed());
         outcome
     }
 }
 
 /// What becomes of a message of a kind that no handler here takes. Another release may have one for it.
-pub(super) fn no_handler(kind: &str) -> Outcome {
+pub(super) fn no_handler<S>(group: &Group<S>, message: &Claimed) -> Outcome {
+    let attempt = Attempt::unhandled(&group.stream, &group.name, group.max_attempts, message);
+    group.failures.note(&attempt, message.token);
+    group.listeners.tell(&WorkerEvent::NoHandler { attempt });
     Outcome::Retry {
         after: None,
-        error: format!("no handler for kind {kind:?}"),
+        error: format!("no handler for kind {:?}", message.kind),
     }
 }
