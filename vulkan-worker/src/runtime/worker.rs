@@ -25,7 +25,7 @@ use super::runner::Crew;
 use super::settler::Settler;
 use super::shutdown::{IntoShutdown, Shutdown};
 use super::slots::Slots;
-use crate::handler::TxSource;
+use crate::handler::{HandlerOptions, TxSource};
 
 /// How long handlers that were dropped may take to be gone.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -361,6 +361,10 @@ impl<S: Send + Sync + 'static> Worker<S> {
             max_attempts: options.retries.map(|_| options.max_attempts()),
             backoff: options.backoff,
             timeout: options.timeout,
+            batch: one.handler.takes_batches().then(|| {
+                let batch = options.batch.unwrap_or(HandlerOptions::DEFAULT_BATCH);
+                batch.max(1)
+            }),
             concurrency,
             priority: options.priority.unwrap_or_default(),
             class,
