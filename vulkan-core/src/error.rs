@@ -5,6 +5,8 @@ use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgDatabaseError;
 use vulkan_names::NameError;
 
+use crate::schedule::ScheduleError;
+
 /// What can go wrong between this client and the database.
 ///
 /// Refusals of the engine are told apart by their SQLSTATE, never by their text, which may change.
@@ -32,6 +34,12 @@ pub enum Error {
     /// The lease of the message is lost (`VK007`): somebody else holds it, or has it done.
     #[error("{0}")]
     Stale(Refusal),
+    /// There is no recurring event of that name (`VK008`).
+    #[error("{0}")]
+    UnknownSchedule(Refusal),
+    /// A recurring event is not well defined.
+    #[error(transparent)]
+    Schedule(ScheduleError),
     /// A name of a stream, a group or a kind is not valid.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -196,6 +204,7 @@ impl From<sqlx::Error> for Error {
             "VK005" => Self::NoMessage(refusal()),
             "VK006" => Self::Superseded(refusal()),
             "VK007" => Self::Stale(refusal()),
+            "VK008" => Self::UnknownSchedule(refusal()),
             _ => match unstorable(refused) {
                 Some(hint) => Self::invalid(explained(refused), hint),
                 None => Self::Database(error),

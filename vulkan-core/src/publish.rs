@@ -2,27 +2,31 @@
 
 mod batch;
 mod message;
+mod once;
 
 use sqlx::PgExecutor;
 use sqlx::types::Json;
 
 pub use message::{IntoMessage, Message};
+pub use once::Published;
 
 use crate::client::Client;
 use crate::detach::to_the_end;
 use crate::error::Error;
+use crate::interval::interval;
 use batch::Batch;
 
 impl Client {
     /// Publishes one event and returns its offset: when this returns, the event is durable.
     ///
     /// Takes a `&T` of an [`Event`](crate::Event), or a [`Message`]. With a dedup id that was published
-    /// before, within the window, the first event's offset is returned and nothing is appended.
+    /// before, within the window, the first event's offset is returned and nothing is appended;
+    /// [`publish_once`](Self::publish_once) tells the two apart.
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownStream`]; [`Error::Invalid`] for a kind that is not valid, and for text that Postgres
-    /// cannot store, such as a NUL character; [`Error::Encode`].
+    /// [`Error::UnknownStream`]; [`Error::Invalid`] for a kind or a dedup id that is not valid, and for text that
+    /// Postgres cannot store, such as a NUL character; [`Error::Encode`].
     /// After [`Error::Database`] the event may have been published all the same: with a dedup id it is
     /// safe to try again.
     ///
@@ -108,7 +112,9 @@ async fn publish<'e>(executor: impl PgExecutor<'e>, message: &Message) -> Result
         .bind(&message.key)
         .bind(message.headers.as_ref().map(Json))
         .bind(message.deliver_at)
+        .bind(message.delay.map(interval))
         .bind(&message.dedup_id)
+        .bind(message.dedup_window.map(interval))
         .fetch_one(executor)
         .await?)
 }

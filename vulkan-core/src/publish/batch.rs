@@ -3,10 +3,12 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 use sqlx::PgExecutor;
+use sqlx::postgres::types::PgInterval;
 use sqlx::types::Json;
 
 use super::message::IntoMessage;
 use crate::error::Error;
+use crate::interval::interval;
 
 /// A batch as columns: what `vulkan.publish_many()` takes.
 ///
@@ -19,7 +21,9 @@ pub(super) struct Batch {
     keys: Column<String>,
     headers: Column<Json<BTreeMap<String, String>>>,
     deliver_ats: Column<DateTime<Utc>>,
+    delays: Column<PgInterval>,
     dedup_ids: Column<String>,
+    dedup_windows: Column<PgInterval>,
 }
 
 impl Batch {
@@ -43,7 +47,10 @@ impl Batch {
             batch.keys.push(row, message.key);
             batch.headers.push(row, message.headers.map(Json));
             batch.deliver_ats.push(row, message.deliver_at);
+            batch.delays.push(row, message.delay.map(interval));
             batch.dedup_ids.push(row, message.dedup_id);
+            let window = message.dedup_window.map(interval);
+            batch.dedup_windows.push(row, window);
         }
         Ok((!batch.kinds.is_empty()).then_some(batch))
     }
@@ -60,7 +67,9 @@ impl Batch {
                 .bind(self.keys.0)
                 .bind(self.headers.0)
                 .bind(self.deliver_ats.0)
+                .bind(self.delays.0)
                 .bind(self.dedup_ids.0)
+                .bind(self.dedup_windows.0)
                 .fetch_all(executor)
                 .await?,
         )
