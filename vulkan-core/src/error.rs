@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgDatabaseError;
@@ -66,6 +67,13 @@ pub enum Error {
         "the database has no schema \"vulkan\"; call Client::migrate once, or apply the files in migrations/"
     )]
     NoSchema,
+    /// The batch failed that a [`Publisher`](crate::Publisher) published the event with. The event may have
+    /// been published all the same, as after [`Error::Database`].
+    #[error("{0}")]
+    Batch(Arc<Self>),
+    /// The publisher was closed before it took the event.
+    #[error("the publisher is closed; keep it open until the last event is published")]
+    PublisherClosed,
     /// The database's schema is older than this client.
     #[error(
         "the schema \"vulkan\" has version {found}, this client needs {needed}; call Client::migrate"
@@ -128,6 +136,7 @@ impl Error {
             | Self::Migrate(
                 MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _),
             ) => is_transient(error),
+            Self::Batch(error) => error.is_transient(),
             _ => false,
         }
     }

@@ -1,14 +1,16 @@
-//! Publishing: alone, in the caller's transaction, in batches.
+//! Publishing: alone, in the caller's transaction, in batches, merged.
 
 mod batch;
 mod message;
 mod once;
+mod publisher;
 
 use sqlx::PgExecutor;
 use sqlx::types::Json;
 
 pub use message::{IntoMessage, Message};
 pub use once::Published;
+pub use publisher::{Publisher, PublisherOptions};
 
 use crate::client::Client;
 use crate::detach::to_the_end;
@@ -75,11 +77,9 @@ impl Client {
         &self,
         messages: impl IntoIterator<Item = M>,
     ) -> Result<Vec<i64>, Error> {
-        let Some(batch) = Batch::of(messages)? else {
-            return Ok(Vec::new());
-        };
+        let messages = all(messages)?;
         let pool = self.pool().clone();
-        to_the_end(async move { batch.publish(&pool).await }).await
+        to_the_end(async move { Batch::of(&messages)?.publish(&pool).await }).await
     }
 
     /// Publishes a batch as [`publish_many`](Self::publish_many) does, on a connection or in a transaction of yours.
@@ -96,11 +96,14 @@ impl Client {
         executor: impl PgExecutor<'e>,
         messages: impl IntoIterator<Item = M>,
     ) -> Result<Vec<i64>, Error> {
-        match Batch::of(messages)? {
-            Some(batch) => batch.publish(executor).await,
-            None => Ok(Vec::new()),
-        }
+        let messages = all(messages)?;
+        Batch::of(&messages)?.publish(executor).await
     }
+}
+
+fn all<M: IntoMessage>(messages: impl IntoIterator<Item = M>) -> Result<Vec<Message>, Error> {
+    let messages = messages.into_iter().map(IntoMessage::into_message);
+    messages.collect()
 }
 
 async fn publish<'e>(executor: impl PgExecutor<'e>, message: &Message) -> Result<i64, Error> {

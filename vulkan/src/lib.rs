@@ -126,7 +126,7 @@
 //! | To do | See |
 //! |---|---|
 //! | connect, migrate, make a stream | [`Client`] |
-//! | publish | [`Client::publish`], [`Client::publish_in`], [`Client::publish_many`]; with headers, a delay or a dedup id [`Message`] |
+//! | publish | [`Client::publish`], [`Client::publish_in`], [`Client::publish_many`], [`Client::publisher`]; with headers, a delay or a dedup id [`Message`] |
 //! | publish again and again | [`Schedule`], [`Cron`], [`WorkerBuilder::schedule`], [`Client::put_schedule`], [`Client::schedules`] |
 //! | handle | [`handler`](macro@handler), [`Handler`], [`Worker`] |
 //! | have effects exactly once | [`Delivery::complete_in`] |
@@ -138,9 +138,9 @@
 pub use vulkan_core::{
     Backoff, BackoffError, Binding, Client, Cron, CronError, DryRun, DurationError, Error, Event,
     GroupName, GroupOptions, GroupOverview, Inspected, IntoMessage, KindPattern, LogEvent, Message,
-    Missed, Mode, NameError, OnDead, PartitionKey, Position, Problem, Published, Reader,
-    ReaderEvents, Redrive, Refusal, Replayed, Schedule, ScheduleError, ScheduleMistake,
-    ScheduleOverview, Start, StartError, Status, Subject, engine,
+    Missed, Mode, NameError, OnDead, PartitionKey, Position, Problem, Published, Publisher,
+    PublisherOptions, Reader, ReaderEvents, Redrive, Refusal, Replayed, Schedule, ScheduleError,
+    ScheduleMistake, ScheduleOverview, Start, StartError, Status, Subject, engine,
 };
 #[doc(inline)]
 pub use vulkan_macros::{Event, handler};
