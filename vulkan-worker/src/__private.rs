@@ -3,6 +3,7 @@ use serde::Deserialize;
 pub use crate::handler::{
     Call, Delivery, DeliveryArgument, FromDelivery, Handler, HandlerOptions, IntoResult, Result,
 };
+pub use crate::runtime::attempt;
 pub use vulkan_core::{Backoff, Start};
 
 /// Reads the payload for the first argument of a handler.

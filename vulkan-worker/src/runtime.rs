@@ -13,6 +13,7 @@
 //!
 //! What the tasks of a group share is its [`ledger`]; what all runners share, the [`slots`] of the process.
 
+mod alone;
 mod assigned;
 mod builder;
 mod claimer;
@@ -32,6 +33,7 @@ mod shutdown;
 mod slots;
 mod worker;
 
+pub use alone::attempt;
 pub use builder::WorkerBuilder;
 pub use error::{BuildError, Mistake, RunError};
 pub use shutdown::{IntoShutdown, Shutdown, shutdown_signal};
