@@ -83,19 +83,17 @@ impl TestApp {
     ///
     /// # Examples
     ///
-    /// ```no_run
+    /// ```
     /// use sqlx::migrate::Migrator;
     /// use vulkan_testing::TestApp;
     ///
-    /// # macro_rules! migrate { () => { Migrator::DEFAULT } }
-    /// # /*
-    /// static MIGRATIONS: Migrator = sqlx::migrate!();
-    /// # */
-    /// # static MIGRATIONS: Migrator = migrate!();
+    /// // The folder of your migrations; without an argument it is `migrations`.
+    /// static MIGRATIONS: Migrator = sqlx::migrate!("tests/it/migrations");
     ///
     /// # async fn test() {
     /// let app = TestApp::with_migrations(&MIGRATIONS).await;
     /// # }
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(test());
     /// ```
     #[track_caller]
     pub fn with_migrations(migrations: &'static Migrator) -> impl Future<Output = Self> {

@@ -118,8 +118,8 @@ impl<'a, T: DeserializeOwned> Published<'a, T> {
     /// # Panics
     ///
     /// When a payload cannot be read.
-    pub fn payloads(self) -> impl Future<Output = Vec<T>> + use<'a, T> {
-        async move { self.fitting().await.0 }
+    pub async fn payloads(self) -> Vec<T> {
+        self.fitting().await.0
     }
 
     /// Asserts that so many fit, and returns their payloads in the order of their offsets.

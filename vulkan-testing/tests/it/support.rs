@@ -13,9 +13,7 @@ pub(crate) struct OrderPlaced {
 
 /// Does nothing.
 #[handler(stream = "orders", group = "audit")]
-pub(crate) async fn audit(order: OrderPlaced) {
-    drop(order);
-}
+pub(crate) async fn audit(_: OrderPlaced) {}
 
 /// A plain event on stream `orders`.
 pub(crate) fn message(kind: &str) -> Message {
