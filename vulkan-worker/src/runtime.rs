@@ -12,17 +12,21 @@
 //! | [`housekeeping`] | reaps lost leases, rolls slots | two |
 //!
 //! What the tasks of a group share is its [`ledger`]; what all runners share, the [`slots`] of the process.
+//! What happens is told as [`events`], of which [`log`] makes the log.
 
 mod alone;
 mod assigned;
 mod builder;
 mod claimer;
 mod error;
+mod events;
 mod execute;
+mod failures;
 mod group;
 mod housekeeping;
 mod keeper;
 mod ledger;
+mod log;
 mod lookout;
 mod pace;
 mod patience;
@@ -36,5 +40,6 @@ mod worker;
 pub use alone::attempt;
 pub use builder::WorkerBuilder;
 pub use error::{BuildError, Mistake, RunError};
+pub use events::{Attempt, DatabaseCall, Interruption, WorkerEvent};
 pub use shutdown::{IntoShutdown, Shutdown, shutdown_signal};
 pub use worker::Worker;

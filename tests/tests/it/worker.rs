@@ -4,6 +4,8 @@
 mod build;
 /// The database goes away, comes back, wakes and is left in peace.
 mod database;
+/// What a worker tells its listeners, and its log.
+mod events;
 /// What happens once, whatever fails: `Delivery::complete_in`.
 mod exactly_once;
 /// Errors, delays, panics, timeouts, payloads of every kind.

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use vulkan_core::Client;
 use vulkan_core::engine::Claimed;
 
+use super::events::{DatabaseCall, WorkerEvent};
 use super::group::Group;
 use super::ledger::{Source, Unit};
 use super::lookout::Lookout;
@@ -50,6 +51,7 @@ impl<S: Send + Sync + 'static> Claimer<S> {
             }
             let solo = Arc::clone(&self.solo).try_acquire_owned().ok();
             let most = i32::try_from(room).unwrap_or(i32::MAX);
+            let asked = Instant::now();
             // Not raced against the stop: what is claimed must be given back.
             match self
                 .client
@@ -63,11 +65,18 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                 }
                 Ok(batch) => {
                     patience.reset();
-                    pace.claimed(room, batch.len(), Instant::now());
+                    let now = Instant::now();
+                    pace.claimed(room, batch.len(), now);
+                    self.group.listeners.tell(&WorkerEvent::Claimed {
+                        stream: &self.group.stream,
+                        group: &self.group.name,
+                        messages: batch.len(),
+                        took: now - asked,
+                    });
                     self.hand_out(batch, solo);
                 }
                 Err(error) => {
-                    tracing::warn!(stream = &*self.group.stream, group = &*self.group.name, %error, "cannot claim");
+                    self.group.trouble(DatabaseCall::Claim, &error);
                     drop(solo);
                     self.unless_stopped(tokio::time::sleep(patience.delay()))
                         .await;
@@ -144,13 +153,7 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                 }
             }
             None => {
-                let outcome = no_handler(&unit.first.kind);
-                tracing::warn!(
-                    stream = &*self.group.stream,
-                    group = &*self.group.name,
-                    kind = unit.first.kind,
-                    "no handler"
-                );
+                let outcome = no_handler(&self.group, &unit.first);
                 self.group.ledger.refuse(&unit, outcome);
             }
         }

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use vulkan_core::engine::{Claimed, Held};
+use vulkan_core::Error;
+use vulkan_core::engine::{Claimed, Held, Outcome};
 
 use super::assigned::Assigned;
+use super::events::{Attempt, DatabaseCall, Interruption, Listeners, WorkerEvent};
+use super::failures::Failures;
 use super::ledger::Ledger;
-use crate::handler::Delivery;
+use crate::handler::{Delivery, TxSlot, TxSource};
 
 /// A group that this worker serves, as its tasks share it.
 pub(super) struct Group<S> {
@@ -20,6 +23,8 @@ pub(super) struct Group<S> {
     pub(super) lease: Duration,
     pub(super) handlers: Vec<Assigned<S>>,
     pub(super) ledger: Ledger,
+    pub(super) listeners: Listeners,
+    pub(super) failures: Failures,
     /// Messages had to be given back unstarted: its claimer takes too much.
     pub(super) late: AtomicBool,
     /// Wakes its claimer: there may be something to claim.
@@ -45,6 +50,7 @@ impl<S> Group<S> {
         handler: &Assigned<S>,
         message: Claimed,
         cancellation: CancellationToken,
+        tx: &TxSource,
     ) -> Delivery {
         let headers = message
             .headers
@@ -67,7 +73,65 @@ impl<S> Group<S> {
                 token: message.token,
                 lane: message.lane,
             }),
+            tx: TxSlot::new(Some(tx.clone())),
         }
+    }
+
+    /// Tells how an attempt ended, and notes a failure until it is settled.
+    pub(super) fn ended(
+        &self,
+        attempt: Attempt<'_>,
+        token: i64,
+        outcome: &Outcome,
+        lost: bool,
+        took: Duration,
+    ) {
+        let event = match outcome {
+            Outcome::Retry { error, .. } | Outcome::Dead { error } => {
+                let after = match outcome {
+                    Outcome::Retry { after, .. } => *after,
+                    _ => None,
+                };
+                if !lost {
+                    // Else it is not settled.
+                    self.failures.note(&attempt, token);
+                }
+                WorkerEvent::Failed {
+                    attempt,
+                    error,
+                    after,
+                    last: attempt.number >= attempt.max || matches!(outcome, Outcome::Dead { .. }),
+                    took,
+                }
+            }
+            Outcome::Snooze { after } => WorkerEvent::Snoozed {
+                attempt,
+                after: *after,
+                took,
+            },
+            Outcome::Release => WorkerEvent::Interrupted {
+                attempt,
+                why: if lost {
+                    Interruption::LeaseLost
+                } else {
+                    Interruption::Shutdown
+                },
+                took,
+            },
+            Outcome::Done | Outcome::Progress | Outcome::Running => {
+                WorkerEvent::Succeeded { attempt, took }
+            }
+        };
+        self.listeners.tell(&event);
+    }
+
+    /// Tells that a call for this group failed.
+    pub(super) fn trouble(&self, call: DatabaseCall, error: &Error) {
+        self.listeners.tell(&WorkerEvent::Trouble {
+            call,
+            group: Some((&self.stream, &self.name)),
+            error: Some(error),
+        });
     }
 
     /// How many messages of the group can be in work at once here.

@@ -5,10 +5,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vulkan_core::engine::{Claimed, Outcome};
 
+use super::events::{Attempt, WorkerEvent};
 use super::execute::{Stops, execute};
 use super::group::Group;
 use super::ledger::{Source, Unit};
 use super::slots::Slots;
+use crate::handler::TxSource;
 
 /// How long a runner keeps its slot while others wait for one.
 const TURN: Duration = Duration::from_millis(10);
@@ -16,6 +18,8 @@ const TURN: Duration = Duration::from_millis(10);
 /// What all runners of a process share.
 pub(super) struct Crew<S> {
     pub(super) state: Arc<S>,
+    /// Where the transactions of its handlers begin.
+    pub(super) tx: TxSource,
     pub(super) slots: Arc<Slots>,
     pub(super) runners: TaskTracker,
     /// Tells all handlers that the worker stops.
@@ -28,6 +32,7 @@ impl<S> Clone for Crew<S> {
     fn clone(&self) -> Self {
         Self {
             state: Arc::clone(&self.state),
+            tx: self.tx.clone(),
             slots: Arc::clone(&self.slots),
             runners: self.runners.clone(),
             leaving: self.leaving.clone(),
@@ -91,7 +96,7 @@ impl<S: Send + Sync + 'static> Crew<S> {
             let offset = message.offset;
             let outcome = match group.handler_for(&message.kind) {
                 Some(handler) => self.message(group, handler, message, &stops).await,
-                None => no_handler(&message.kind),
+                None => no_handler(group, &message),
             };
             let left = rest.len() + 1;
             let next = match (&outcome, rest.pop_front()) {
@@ -118,39 +123,25 @@ impl<S: Send + Sync + 'static> Crew<S> {
     ) -> Outcome {
         let handler = &group.handlers[handler];
         let _permit = handler.gate.acquire().await;
-        let delivery = group.delivery(handler, message, stops.leaving.child_token());
-        let outcome = execute(handler, &self.state, &delivery, stops).await;
-        match &outcome {
-            Outcome::Retry { error, .. } => tracing::warn!(
-                stream = &*group.stream,
-                group = &*group.name,
-                handler = handler.name,
-                offset = delivery.offset,
-                kind = delivery.kind,
-                attempt = delivery.attempt,
-                error,
-                "the attempt failed"
-            ),
-            Outcome::Dead { error } => tracing::error!(
-                stream = &*group.stream,
-                group = &*group.name,
-                handler = handler.name,
-                offset = delivery.offset,
-                kind = delivery.kind,
-                attempt = delivery.attempt,
-                error,
-                "the message is dead"
-            ),
-            _ => {}
-        }
+        let token = message.token;
+        let delivery = group.delivery(handler, message, stops.leaving.child_token(), &self.tx);
+        let attempt = Attempt::of(&handler.name, &delivery);
+        group.listeners.tell(&WorkerEvent::Begun { attempt });
+        let begun = Instant::now();
+        let outcome = execute(handler, &self.state, &delivery, stops, &group.listeners).await;
+        let lost = stops.lost.is_cancelled();
+        group.ended(attempt, token, &outcome, lost, begun.elapsed());
         outcome
     }
 }
 
 /// What becomes of a message of a kind that no handler here takes. Another release may have one for it.
-pub(super) fn no_handler(kind: &str) -> Outcome {
+pub(super) fn no_handler<S>(group: &Group<S>, message: &Claimed) -> Outcome {
+    let attempt = Attempt::unhandled(&group.stream, &group.name, group.max_attempts, message);
+    group.failures.note(&attempt, message.token);
+    group.listeners.tell(&WorkerEvent::NoHandler { attempt });
     Outcome::Retry {
         after: None,
-        error: format!("no handler for kind {kind:?}"),
+        error: format!("no handler for kind {:?}", message.kind),
     }
 }

@@ -13,6 +13,8 @@ use vulkan_core::{Client, Error};
 use super::assigned::Assigned;
 use super::claimer::Claimer;
 use super::error::RunError;
+use super::events::{DatabaseCall, Listeners, WorkerEvent};
+use super::failures::Failures;
 use super::group::Group;
 use super::housekeeping;
 use super::keeper;
@@ -23,6 +25,7 @@ use super::runner::Crew;
 use super::settler::Settler;
 use super::shutdown::{IntoShutdown, Shutdown};
 use super::slots::Slots;
+use crate::handler::TxSource;
 
 /// How long handlers that were dropped may take to be gone.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -67,6 +70,7 @@ pub struct Worker<S> {
     state: Arc<S>,
     groups: Vec<Served<S>>,
     settings: Settings,
+    listeners: Listeners,
 }
 
 #[derive(Debug, Clone)]
@@ -84,12 +88,14 @@ impl<S: Send + Sync + 'static> Worker<S> {
         state: S,
         groups: Vec<Served<S>>,
         settings: Settings,
+        listeners: Listeners,
     ) -> Self {
         Self {
             client,
             state: Arc::new(state),
             groups,
             settings,
+            listeners,
         }
     }
 
@@ -126,6 +132,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         };
         let crew = Crew {
             state: Arc::clone(&self.state),
+            tx: TxSource::of_worker(self.client.clone(), groups.len()),
             slots: Slots::new(self.settings.slots, self.classes()),
             runners: TaskTracker::new(),
             leaving: CancellationToken::new(),
@@ -164,14 +171,14 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 .run(),
             );
         }
-        tracing::info!(
-            worker = self.settings.name,
-            groups = groups.len(),
-            "the worker runs"
-        );
+        let worker = self.settings.name.as_str();
+        self.listeners.tell(&WorkerEvent::Started {
+            worker,
+            groups: groups.len(),
+        });
         shutdown.graceful().await;
 
-        tracing::info!(worker = self.settings.name, "the worker stops");
+        self.listeners.tell(&WorkerEvent::Stopping { worker });
         stop.cancel();
         crew.leaving.cancel();
         groups.iter().for_each(|group| group.ledger.close());
@@ -187,6 +194,11 @@ impl<S: Send + Sync + 'static> Worker<S> {
         // Nobody watches any more: they have ended with an error of their own.
         let _ = finish.send(Some(Instant::now() + LAST_REPORT));
         let unsettled: usize = settlers.join_all().await.into_iter().sum();
+        self.listeners.tell(&WorkerEvent::Stopped {
+            worker,
+            cut_off,
+            unsettled,
+        });
         match (unsettled, cut_off) {
             (0, 0) => Ok(()),
             (0, messages) => Err(RunError::CutOff { messages }),
@@ -215,11 +227,10 @@ impl<S: Send + Sync + 'static> Worker<S> {
         claimers: &mut JoinSet<()>,
     ) -> usize {
         let running: usize = groups.iter().map(|group| group.ledger.in_work()).sum();
-        tracing::warn!(
-            worker = self.settings.name,
-            running,
-            "the grace period is over; handlers are dropped"
-        );
+        self.listeners.tell(&WorkerEvent::CutOff {
+            worker: &self.settings.name,
+            messages: running,
+        });
         crew.cut.cancel();
         // A claim under way hands out what nobody would give back.
         let gone = async {
@@ -230,11 +241,10 @@ impl<S: Send + Sync + 'static> Worker<S> {
         if timeout(LAST_WORDS, gone).await.is_err() {
             // A handler that never awaits cannot be dropped; its message can be given back.
             let stuck: usize = groups.iter().map(|group| group.ledger.abandon()).sum();
-            tracing::error!(
-                worker = self.settings.name,
-                stuck,
-                "handlers do not yield; they are left behind"
-            );
+            self.listeners.tell(&WorkerEvent::LeftBehind {
+                worker: &self.settings.name,
+                messages: stuck,
+            });
         }
         running
     }
@@ -251,7 +261,12 @@ impl<S: Send + Sync + 'static> Worker<S> {
         } else {
             Bell::silent()
         };
-        let watch = Arc::clone(lookout).watch(self.client.clone(), bell, self.settings.poll);
+        let watch = Arc::clone(lookout).watch(
+            self.client.clone(),
+            bell,
+            self.settings.poll,
+            self.listeners.clone(),
+        );
         let lease = groups
             .iter()
             .map(|group| group.lease)
@@ -259,9 +274,20 @@ impl<S: Send + Sync + 'static> Worker<S> {
             .unwrap_or(Duration::from_secs(30));
         [
             tokio::spawn(watch),
-            tokio::spawn(keeper::keep(self.client.clone(), groups.to_vec())),
-            tokio::spawn(housekeeping::reap(self.client.clone(), lease)),
-            tokio::spawn(housekeeping::maintain(self.client.clone())),
+            tokio::spawn(keeper::keep(
+                self.client.clone(),
+                groups.to_vec(),
+                self.listeners.clone(),
+            )),
+            tokio::spawn(housekeeping::reap(
+                self.client.clone(),
+                lease,
+                self.listeners.clone(),
+            )),
+            tokio::spawn(housekeeping::maintain(
+                self.client.clone(),
+                self.listeners.clone(),
+            )),
         ]
         .into_iter()
         .map(AbortOnDropHandle::new)
@@ -274,7 +300,11 @@ impl<S: Send + Sync + 'static> Worker<S> {
         loop {
             match self.try_set_up().await {
                 Err(error) if error.is_transient() => {
-                    tracing::warn!(%error, "the worker cannot start yet");
+                    self.listeners.tell(&WorkerEvent::Trouble {
+                        call: DatabaseCall::Start,
+                        group: None,
+                        error: Some(&error),
+                    });
                     tokio::time::sleep(patience.delay()).await;
                 }
                 answer => return answer,
@@ -307,6 +337,8 @@ impl<S: Send + Sync + 'static> Worker<S> {
                     .map(|(one, class)| self.assign(one, class))
                     .collect(),
                 ledger: Ledger::new(served.handlers.len()),
+                listeners: self.listeners.clone(),
+                failures: Failures::default(),
                 late: false.into(),
                 wake: Arc::new(Notify::new()),
             }));
