@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use vulkan::engine::Outcome;
 use vulkan::{
-    Delivery, DeliveryBuilder, ErasedHandler, Event, Handler, HandlerOptions, IntoHandler,
+    Client, Delivery, DeliveryBuilder, ErasedHandler, Event, Handler, HandlerOptions, IntoHandler,
 };
 
+use crate::TestApp;
 use crate::failure::{Caller, OrFail, fail};
 
 /// What becomes of a message, as its handler has it.
@@ -95,7 +96,7 @@ where
 {
     let at = Location::caller();
     let handler = ErasedHandler::new(handler.into_handler());
-    async move { run(&handler, delivery, &(), at).await }
+    async move { run(&handler, delivery, &(), None, at).await }
 }
 
 /// Calls a handler as [`call`] does, with the state that a worker would have.
@@ -139,17 +140,74 @@ where
 {
     let at = Location::caller();
     let handler = ErasedHandler::new(handler.into_handler());
-    async move { run(&handler, delivery, state, at).await }
+    async move { run(&handler, delivery, state, None, at).await }
+}
+
+impl TestApp {
+    /// Calls a handler as [`call_with`] does, with this database behind it: what it writes in its [`Tx`](vulkan::Tx) is
+    /// committed when it returns `Ok(())`.
+    ///
+    /// The message is none of the database's, so nothing is marked done.
+    ///
+    /// # Panics
+    ///
+    /// As [`call`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use vulkan::{Event, Tx, handler};
+    /// use vulkan_testing::{Handled, TestApp};
+    ///
+    /// #[derive(serde::Serialize, serde::Deserialize, Event)]
+    /// #[event(stream = "orders", kind = "order.placed")]
+    /// struct OrderPlaced {
+    ///     id: i64,
+    /// }
+    ///
+    /// #[handler(stream = "orders", group = "billing")]
+    /// async fn bill(order: OrderPlaced, mut tx: Tx) -> vulkan::Result {
+    ///     sqlx::query("INSERT INTO invoices VALUES ($1)").bind(order.id).execute(&mut *tx).await?;
+    ///     Ok(())
+    /// }
+    ///
+    /// # async fn test() -> Result<(), sqlx::Error> {
+    /// let app = TestApp::new().await;
+    /// sqlx::raw_sql("CREATE TABLE invoices (order_id bigint)").execute(app.pool()).await?;
+    /// assert_eq!(app.call(bill, &OrderPlaced { id: 7 }, &()).await, Handled::Done);
+    /// let invoices: i64 = sqlx::query_scalar("SELECT count(*) FROM invoices").fetch_one(app.pool()).await?;
+    /// assert_eq!(invoices, 1);
+    /// # Ok(()) }
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(test()).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn call<H, M, S, D>(
+        &self,
+        handler: H,
+        delivery: D,
+        state: &S,
+    ) -> impl Future<Output = Handled>
+    where
+        S: Send + Sync + 'static,
+        H: IntoHandler<S, M>,
+        H::Handler: Handler<S>,
+        D: IntoDelivery,
+    {
+        let at = Location::caller();
+        let handler = ErasedHandler::new(handler.into_handler());
+        async move { run(&handler, delivery, state, Some(self.client()), at).await }
+    }
 }
 
 async fn run<S: Sync>(
     handler: &ErasedHandler<S>,
     delivery: impl IntoDelivery,
     state: &S,
+    client: Option<&Client>,
     at: Caller,
 ) -> Handled {
     let delivery = delivery
-        .into_delivery(&handler.options())
+        .into_delivery(&handler.options(), client)
         .or_fail(at, "the delivery cannot be made");
     match vulkan::__private::attempt(handler, state, &delivery).await {
         Outcome::Done => Handled::Done,
@@ -167,12 +225,16 @@ async fn run<S: Sync>(
     note = "derive `Event` for the type and pass `&value`, or make a `Delivery::builder_json(&payload)?`"
 )]
 pub trait IntoDelivery {
-    /// Turns into a delivery for a handler with these options.
+    /// Turns into a delivery for a handler with these options, on this database if there is one.
     ///
     /// # Errors
     ///
     /// [`NoDelivery`].
-    fn into_delivery(self, options: &HandlerOptions) -> Result<Delivery, NoDelivery>;
+    fn into_delivery(
+        self,
+        options: &HandlerOptions,
+        client: Option<&Client>,
+    ) -> Result<Delivery, NoDelivery>;
 }
 
 /// Why no delivery can be made for a handler.
@@ -189,21 +251,29 @@ impl std::error::Error for NoDelivery {}
 
 /// As it stands: whoever built it has said what it is.
 impl IntoDelivery for Delivery {
-    fn into_delivery(self, _: &HandlerOptions) -> Result<Delivery, NoDelivery> {
+    fn into_delivery(self, _: &HandlerOptions, _: Option<&Client>) -> Result<Delivery, NoDelivery> {
         Ok(self)
     }
 }
 
 impl IntoDelivery for DeliveryBuilder {
-    fn into_delivery(self, _: &HandlerOptions) -> Result<Delivery, NoDelivery> {
-        Ok(self.build())
+    fn into_delivery(
+        self,
+        _: &HandlerOptions,
+        client: Option<&Client>,
+    ) -> Result<Delivery, NoDelivery> {
+        Ok(with(self, client).build())
     }
 }
 
 /// The first attempt in the handler's group.
 #[diagnostic::do_not_recommend]
 impl<E: Event> IntoDelivery for &E {
-    fn into_delivery(self, options: &HandlerOptions) -> Result<Delivery, NoDelivery> {
+    fn into_delivery(
+        self,
+        options: &HandlerOptions,
+        client: Option<&Client>,
+    ) -> Result<Delivery, NoDelivery> {
         let taken = options.kinds.is_empty()
             || options.kinds.iter().any(|kind| {
                 let pattern = kind.parse::<vulkan::KindPattern>();
@@ -228,9 +298,16 @@ impl<E: Event> IntoDelivery for &E {
                 E::KIND
             ))
         })?;
-        Ok(builder
+        Ok(with(builder, client)
             .group(options.group.clone())
             .max_attempts(options.max_attempts())
             .build())
+    }
+}
+
+fn with(builder: DeliveryBuilder, client: Option<&Client>) -> DeliveryBuilder {
+    match client {
+        Some(client) => builder.client(client),
+        None => builder,
     }
 }

@@ -2,6 +2,7 @@
 
 mod idle;
 mod report;
+mod watch;
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -16,6 +17,7 @@ use crate::failure::{Caller, Chain, fail};
 use crate::group::TestMessage;
 use crate::{Running, TestApp};
 use idle::{Look, Pending};
+use watch::Watch;
 
 /// How long a drain goes on, unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -65,7 +67,8 @@ impl<'a, S: Send + Sync + 'static> Drain<'a, S> {
             patience,
             soon,
         } = self;
-        let worker = match worker.build() {
+        let watch = Watch::default();
+        let worker = match watch.over(worker).build() {
             Ok(worker) => worker,
             Err(error) => fail(at, error),
         };
@@ -89,7 +92,7 @@ impl<'a, S: Send + Sync + 'static> Drain<'a, S> {
                 }
             }
             let looks = Look::at(app, &groups, at).await;
-            if idle::all_idle(&looks, soon, &mut pending) {
+            if watch.has_started() && idle::all_idle(&looks, soon, &mut pending) {
                 break;
             }
             if begun.elapsed() > patience {
@@ -108,7 +111,8 @@ impl<'a, S: Send + Sync + 'static> Drain<'a, S> {
                 format_args!("the worker did not end cleanly: {}", Chain(&error)),
             );
         }
-        Drained::between(groups.clone(), &before, &messages(app, &groups, at).await)
+        let after = messages(app, &groups, at).await;
+        Drained::between(groups, &before, &after, &watch.begun())
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 
 use vulkan::Status;
 
+use super::watch::Begun;
 use crate::group::{Table, TestMessage};
 
 /// What a drain has done, group by group. Its `Display` shows the messages as a table.
@@ -25,6 +26,8 @@ pub struct DrainedGroup {
     pub stream: String,
     /// The group.
     pub group: String,
+    /// The offsets that handlers began with, in that order, once for each attempt.
+    pub begun: Vec<i64>,
     /// The messages that the drain handled, by offset.
     pub messages: Vec<TestMessage>,
     /// The messages that are left waiting, handled or not: for a retry, for their time, for their turn.
@@ -36,6 +39,7 @@ impl Drained {
         groups: Vec<(String, String)>,
         before: &[Vec<TestMessage>],
         after: &[Vec<TestMessage>],
+        begun: &[Begun],
     ) -> Self {
         let groups = groups.into_iter().zip(before.iter().zip(after));
         let groups = groups.map(|((stream, group), (before, after))| {
@@ -44,7 +48,11 @@ impl Drained {
                 .map(|message| (message.offset, message))
                 .collect();
             let stands = |message: &TestMessage| (message.status, message.attempts);
+            let begun = begun
+                .iter()
+                .filter(|one| one.stream == stream && one.group == group);
             DrainedGroup {
+                begun: begun.map(|one| one.offset).collect(),
                 stream,
                 group,
                 messages: after

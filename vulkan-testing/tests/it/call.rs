@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use vulkan::{Delivery, Event, HandlerError, State, handler};
-use vulkan_testing::{Handled, call, call_with};
+use vulkan::{Delivery, Event, HandlerError, State, Tx, handler};
+use vulkan_testing::{Handled, TestApp, call, call_with};
 
 use crate::support::{OrderPlaced, failure};
 
@@ -102,4 +102,37 @@ async fn an_event_that_it_never_gets_fails_the_test() {
         "{text}"
     );
     assert!(text.contains("call.rs"), "{text}");
+}
+
+#[handler(stream = "orders", group = "invoices")]
+async fn invoice(order: OrderPlaced, mut tx: Tx) -> vulkan::Result {
+    sqlx::query("INSERT INTO invoices VALUES ($1)")
+        .bind(i64::try_from(order.id)?)
+        .execute(&mut *tx)
+        .await?;
+    match order.id {
+        0 => Err("no".into()),
+        _ => Ok(()),
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_begins_on_the_apps_database_only() {
+    let app = TestApp::new().await;
+    sqlx::raw_sql("CREATE TABLE invoices (order_id bigint)")
+        .execute(app.pool())
+        .await
+        .unwrap();
+    let call_on_app = async |id| app.call(invoice, &OrderPlaced { id }, &()).await;
+    assert_eq!(call_on_app(0).await, retry(None, "no"));
+    assert_eq!(call_on_app(7).await, Handled::Done);
+    let orders: Vec<i64> = sqlx::query_scalar("SELECT order_id FROM invoices")
+        .fetch_all(app.pool())
+        .await
+        .unwrap();
+    assert_eq!(orders, [7]);
+
+    let alone = call(invoice, &OrderPlaced { id: 7 }).await;
+    let error = alone.error().unwrap();
+    assert!(error.contains("there is no database"), "{error}");
 }

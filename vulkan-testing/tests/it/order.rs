@@ -22,6 +22,16 @@ async fn runs_and_retries_are_in_order() {
     let report = app.drain(app.worker().register(handle)).await;
     assert_eq!(report.done(), 60, "{report}");
     app.group("orders", "keyed").assert_order_per_key().await;
+    // As the handler saw it: each key in order, a retry right after its first attempt.
+    let begun = &report.groups[0].begun;
+    assert_eq!(begun.len(), 80);
+    for key in 0..4 {
+        let of_key: Vec<_> = begun
+            .iter()
+            .filter(|offset| (*offset - 1) % 4 == key)
+            .collect();
+        assert!(of_key.is_sorted(), "{of_key:?}");
+    }
     app.check().await;
 }
 

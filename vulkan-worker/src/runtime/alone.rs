@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 use vulkan_core::engine::Outcome;
 
 use super::assigned::Assigned;
+use super::events::Listeners;
 use super::execute::{Stops, execute};
 use crate::handler::{Delivery, ErasedHandler};
 
@@ -37,5 +38,5 @@ pub async fn attempt<S: Sync>(
         leaving: CancellationToken::new(),
         cut: CancellationToken::new(),
     };
-    execute(&handler, state, delivery, &stops).await
+    execute(&handler, state, delivery, &stops, &Listeners::default()).await
 }
