@@ -29,6 +29,8 @@ mod slow;
 
 /// `Tx`: the transaction that also marks the message done.
 mod tx;
+/// Effects in a `Tx` while processes are killed in mid-transaction.
+mod tx_killed;
 
 /// Handlers made of closures, and workers that run until dropped.
 mod support;

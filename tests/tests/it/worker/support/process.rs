@@ -16,7 +16,12 @@ pub(crate) struct Process {
 impl Process {
     /// Starts one on the database of this URL. It is killed with the value.
     pub(crate) fn start(url: &str) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_test-worker"))
+        Self::start_as(env!("CARGO_BIN_EXE_test-worker"), url)
+    }
+
+    /// Starts another program in its place.
+    pub(crate) fn start_as(program: &str, url: &str) -> Self {
+        let mut child = Command::new(program)
             .arg(url)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
