@@ -36,6 +36,7 @@
 mod backoff;
 mod duration;
 mod error;
+mod key;
 mod kind;
 mod name;
 mod newtype;
@@ -45,6 +46,7 @@ mod start;
 pub use backoff::{Backoff, BackoffError};
 pub use duration::{DurationError, MAX_DURATION, parse_duration};
 pub use error::{NameError, Problem, Subject};
+pub use key::{HANDLER_KEYS, Key};
 pub use kind::{MAX_KIND_LEN, check_kind};
 pub use name::{MAX_NAME_LEN, check_name};
 pub use newtype::{GroupName, Kind, KindPattern, StreamName};

@@ -2,28 +2,11 @@ use std::time::Duration;
 
 use proc_macro2::TokenStream;
 use syn::{Path, parse_quote};
-use vulkan_names::{Backoff, MAX_RETRIES, Start, Subject, check_name, check_pattern};
+use vulkan_names::{Backoff, HANDLER_KEYS, MAX_RETRIES, Start, Subject, check_name, check_pattern};
 
 use crate::ctxt::Ctxt;
-use crate::entry::{Entries, Key};
+use crate::entry::Entries;
 use crate::value;
-
-const KEYS: &[Key] = &[
-    Key::new("stream", r#""orders""#),
-    Key::new("group", r#""fraud""#),
-    Key::new("kinds", r#"["order.placed", "order.*.paid"]"#),
-    Key::new("retries", "5"),
-    Key::new("backoff", r#""2s..5m""#),
-    Key::new("timeout", r#""30s""#),
-    Key::new("lease", r#""30s""#),
-    Key::new("concurrency", "8"),
-    Key::new("batch", "100"),
-    Key::new("priority", "10"),
-    Key::new("weight", "4"),
-    Key::new("start", r#""latest""#),
-    Key::new("name", r#""screen""#),
-    Key::new("crate", "::vulkan"),
-];
 
 /// The keys as they were written. What is wrong or absent is `None`.
 pub(super) struct Attr {
@@ -47,8 +30,8 @@ pub(super) struct Attr {
 
 impl Attr {
     pub(super) fn read(cx: &Ctxt, tokens: TokenStream) -> Self {
-        let entries = Entries::read(cx, KEYS, tokens);
-        entries.require(cx, "handler", KEYS, &["stream", "group"]);
+        let entries = Entries::read(cx, HANDLER_KEYS, tokens);
+        entries.require(cx, "handler", HANDLER_KEYS, &["stream", "group"]);
         let mut attr = Self {
             stream: None,
             group: None,
