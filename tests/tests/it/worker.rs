@@ -4,6 +4,8 @@
 mod batch;
 /// Mistakes in how a worker is put together, told all at once.
 mod build;
+/// How far a handler came, for the attempt after it.
+mod checkpoints;
 /// The database goes away, comes back, wakes and is left in peace.
 mod database;
 /// What a worker tells its listeners, and its log.
@@ -18,10 +20,14 @@ mod half_open;
 mod handling;
 /// Order per key, and nothing but that.
 mod keyed;
+/// Options changed where the program runs.
+mod overrides;
 /// Whose messages get the slots of a process: priorities and weights.
 mod priorities;
 /// Workers that are processes: told to stop, killed, and killed by their messages.
 mod processes;
+/// Secrets that errors do not give away.
+mod redact;
 /// Told to stop: what ends, what goes back, how fast.
 mod shutdown;
 /// Handlers slower than their lease, and workers that stall.
