@@ -75,14 +75,14 @@ mod handler;
 mod runtime;
 
 pub use handler::{
-    Batch, BatchHandler, ByHand, ByHandInBatches, Call, DecodeError, Delivery, DeliveryBuilder,
-    Disposition, ErasedHandler, FromBatch, FromDelivery, FromRef, Handler, HandlerError,
-    HandlerOptions, InBatches, IntoHandler, IntoResult, OptionsError, Received, Result, ResultExt,
-    State, Tx, TxError,
+    Batch, BatchHandler, ByHand, ByHandInBatches, Call, CheckpointError, DecodeError, Delivery,
+    DeliveryBuilder, Disposition, ErasedHandler, FromBatch, FromDelivery, FromRef, Handler,
+    HandlerError, HandlerOptions, InBatches, IntoHandler, IntoResult, OptionsError, Received,
+    Result, ResultExt, State, Tx, TxError,
 };
 pub use runtime::{
-    Attempt, BuildError, DatabaseCall, Interruption, IntoShutdown, Mistake, RunError, Shutdown,
-    Worker, WorkerBuilder, WorkerEvent, shutdown_signal,
+    Attempt, BuildError, DatabaseCall, Interruption, IntoShutdown, Mistake, Overrides, RunError,
+    Shutdown, Worker, WorkerBuilder, WorkerEvent, shutdown_signal,
 };
 pub use vulkan_core::{Backoff, Breaker, Rate, Start};
 

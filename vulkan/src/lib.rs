@@ -149,11 +149,11 @@ pub use vulkan_core::{
 pub use vulkan_macros::{Event, handler};
 #[doc(inline)]
 pub use vulkan_worker::{
-    Attempt, Batch, BatchHandler, BuildError, DatabaseCall, DecodeError, Delivery, DeliveryBuilder,
-    Disposition, ErasedHandler, FromBatch, FromDelivery, FromRef, Handler, HandlerError,
-    HandlerOptions, InBatches, Interruption, IntoHandler, IntoResult, IntoShutdown, Mistake,
-    OptionsError, Received, Result, ResultExt, RunError, Shutdown, State, Tx, TxError, Worker,
-    WorkerBuilder, WorkerEvent, shutdown_signal,
+    Attempt, Batch, BatchHandler, BuildError, CheckpointError, DatabaseCall, DecodeError, Delivery,
+    DeliveryBuilder, Disposition, ErasedHandler, FromBatch, FromDelivery, FromRef, Handler,
+    HandlerError, HandlerOptions, InBatches, Interruption, IntoHandler, IntoResult, IntoShutdown,
+    Mistake, OptionsError, Overrides, Received, Result, ResultExt, RunError, Shutdown, State, Tx,
+    TxError, Worker, WorkerBuilder, WorkerEvent, shutdown_signal,
 };
 
 /// What the code written by the macros refers to. Not part of the public interface.

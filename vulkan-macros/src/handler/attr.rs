@@ -3,35 +3,12 @@ use std::time::Duration;
 use proc_macro2::TokenStream;
 use syn::{Path, parse_quote};
 use vulkan_names::{
-    Backoff, Breaker, MAX_RETRIES, Rate, Start, Subject, check_name, check_pattern,
+    Backoff, Breaker, HANDLER_KEYS, MAX_RETRIES, Rate, Start, Subject, check_name, check_pattern,
 };
 
 use crate::ctxt::Ctxt;
-use crate::entry::{Entries, Key};
+use crate::entry::Entries;
 use crate::value;
-
-const KEYS: &[Key] = &[
-    Key::new("stream", r#""orders""#),
-    Key::new("group", r#""fraud""#),
-    Key::new("kinds", r#"["order.placed", "order.*.paid"]"#),
-    Key::new("retries", "5"),
-    Key::new("backoff", r#""2s..5m""#),
-    Key::new("timeout", r#""30s""#),
-    Key::new("lease", r#""30s""#),
-    Key::new("concurrency", "8"),
-    Key::new("batch", "100"),
-    Key::new("priority", "10"),
-    Key::new("weight", "4"),
-    Key::new("max_in_flight", "100"),
-    Key::new("max_in_flight_per_prefix", "5"),
-    Key::new("prefix_delimiter", r#"":""#),
-    Key::new("rate", r#""100/s""#),
-    Key::new("burst", "20"),
-    Key::new("breaker", r#""50% of 20 in 1m, pause 30s""#),
-    Key::new("start", r#""latest""#),
-    Key::new("name", r#""screen""#),
-    Key::new("crate", "::vulkan"),
-];
 
 /// The keys as they were written. What is wrong or absent is `None`.
 pub(super) struct Attr {
@@ -61,8 +38,8 @@ pub(super) struct Attr {
 
 impl Attr {
     pub(super) fn read(cx: &Ctxt, tokens: TokenStream) -> Self {
-        let entries = Entries::read(cx, KEYS, tokens);
-        entries.require(cx, "handler", KEYS, &["stream", "group"]);
+        let entries = Entries::read(cx, HANDLER_KEYS, tokens);
+        entries.require(cx, "handler", HANDLER_KEYS, &["stream", "group"]);
         let mut attr = Self {
             stream: None,
             group: None,

@@ -85,6 +85,8 @@ impl HandlerOptions {
     pub const DEFAULT_BACKOFF: Backoff = Backoff::DEFAULT;
     /// The lease of a group that asks for none: thirty seconds.
     pub const DEFAULT_LEASE: Duration = Duration::from_secs(30);
+    /// The shortest lease: a tenth of a second. Workers extend their leases three times within one.
+    pub const MIN_LEASE: Duration = Duration::from_millis(100);
     /// The start of a group that asks for none: the oldest event there is.
     pub const DEFAULT_START: Start = Start::Earliest;
 

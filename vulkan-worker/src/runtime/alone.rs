@@ -7,6 +7,7 @@ use vulkan_core::engine::Outcome;
 use super::assigned::Assigned;
 use super::events::Listeners;
 use super::execute::{Stops, execute};
+use super::redact::Redact;
 use crate::handler::{Delivery, ErasedHandler};
 
 /// One attempt outside a worker, by the same rules: what a test asks of a handler alone.
@@ -30,6 +31,7 @@ pub async fn attempt<S: Sync>(
         timeout: options.timeout,
         concurrency: 1,
         batch: None,
+        redact: Redact::default(),
         priority: 0,
         class: 0,
         gate: Arc::new(Semaphore::new(1)),

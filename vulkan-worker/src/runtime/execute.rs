@@ -12,7 +12,7 @@ pub(super) use batch::{BatchStops, execute_batch};
 
 use super::assigned::Assigned;
 use super::events::{Attempt, Interruption, Listeners, WorkerEvent};
-use crate::handler::Delivery;
+use crate::handler::{Delivery, HandlerError};
 
 /// How long a handler whose lease is lost may take to notice, before it is dropped.
 const NOTICE: Duration = Duration::from_secs(1);
@@ -48,7 +48,7 @@ pub(super) async fn execute<S: Sync>(
             biased;
             answer = &mut call => answer,
             () = stops.cut.cancelled() => return Outcome::Release,
-            () = wait(handler.timeout) => return handler.retry(number, None, format!("timed out after {limit:?}")),
+            () = wait(handler.timeout) => return handler.retry(number, &format!("timed out after {limit:?}")),
             () = stops.lost.cancelled() => {
                 delivery.cancellation.cancel();
                 // Whatever it says now is stale; it may still want to tidy up.
@@ -69,16 +69,34 @@ pub(super) async fn execute<S: Sync>(
             },
             Err(error) => {
                 delivery.tx.roll_back().await;
+                save_checkpoint(delivery, &error).await;
                 handler.outcome(number, &error)
             }
         }
     };
     let outcome = match AssertUnwindSafe(attempt).catch_unwind().await {
         Ok(outcome) => outcome,
-        Err(panic) => handler.retry(number, None, panic_text(&*panic)),
+        Err(panic) => handler.retry(number, &panic_text(&*panic)),
     };
     delivery.tx.give_up();
     outcome
+}
+
+/// Saves what an error takes along for the next attempt.
+async fn save_checkpoint(delivery: &Delivery, error: &HandlerError) {
+    let Some(value) = error.checkpoint() else {
+        return;
+    };
+    // What becomes of the message is the error's to say all the same.
+    if let Err(error) = delivery.checkpoints.save(value).await {
+        tracing::warn!(
+            stream = &*delivery.stream,
+            group = &*delivery.group,
+            offset = delivery.offset,
+            %error,
+            "the checkpoint of a failed attempt is not saved; the next attempt finds the one before"
+        );
+    }
 }
 
 async fn wait(limit: Option<Duration>) {
@@ -94,14 +112,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     match text {
-        Some(text) => {
-            // Text of any size and kind; the database takes no NUL.
-            let text = text
-                .chars()
-                .take(1024)
-                .map(|c| if c == '\0' { '\u{fffd}' } else { c });
-            format!("panicked: {}", text.collect::<String>())
-        }
+        Some(text) => format!("panicked: {text}"),
         None => "panicked".into(),
     }
 }

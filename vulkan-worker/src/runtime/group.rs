@@ -12,7 +12,7 @@ use super::events::{Attempt, DatabaseCall, Interruption, Listeners, WorkerEvent}
 use super::failures::Failures;
 use super::ledger::Ledger;
 use super::pace::Pace;
-use crate::handler::{Delivery, TxSlot};
+use crate::handler::{Checkpoints, Delivery, TxSlot, TxSource};
 
 /// A group that this worker serves, as its tasks share it.
 pub(super) struct Group<S> {
@@ -59,8 +59,15 @@ impl<S> Group<S> {
         handler: &Assigned<S>,
         message: Claimed,
         cancellation: CancellationToken,
+        source: &TxSource,
         tx: Arc<TxSlot>,
     ) -> Delivery {
+        let held = Held {
+            group_id: self.id,
+            offset: message.offset,
+            token: message.token,
+            lane: message.lane,
+        };
         let headers = message
             .headers
             .and_then(|headers| serde_json::from_str(headers.get()).ok());
@@ -76,12 +83,8 @@ impl<S> Group<S> {
             published_at: message.published_at,
             payload: message.payload,
             cancellation,
-            held: Some(Held {
-                group_id: self.id,
-                offset: message.offset,
-                token: message.token,
-                lane: message.lane,
-            }),
+            held: Some(held),
+            checkpoints: Checkpoints::Saved(source.client().clone(), held),
             tx,
         }
     }

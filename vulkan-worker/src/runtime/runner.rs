@@ -178,7 +178,7 @@ impl<S: Send + Sync + 'static> Crew<S> {
         let _permit = handler.gate.acquire().await;
         let token = message.token;
         let tx = Arc::new(TxSlot::new(self.tx.clone()));
-        let delivery = group.delivery(handler, message, stops.leaving.child_token(), tx);
+        let delivery = group.delivery(handler, message, stops.leaving.child_token(), &self.tx, tx);
         let attempt = Attempt::of(&handler.name, &delivery);
         group.listeners.tell(&WorkerEvent::Begun { attempt });
         let begun = Instant::now();

@@ -21,6 +21,7 @@ use super::housekeeping;
 use super::keeper;
 use super::ledger::Ledger;
 use super::lookout::Lookout;
+use super::redact::Redact;
 use super::registry::{Registered, Served, kinds};
 use super::runner::Crew;
 use super::scheduler;
@@ -83,6 +84,7 @@ pub(super) struct Settings {
     pub(super) grace: Duration,
     pub(super) poll: Duration,
     pub(super) listen: bool,
+    pub(super) redact: Redact,
 }
 
 impl<S: Send + Sync + 'static> Worker<S> {
@@ -386,6 +388,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
             name: options.name.to_string(),
             kinds: kinds(options),
             handler: one.handler.clone(),
+            redact: self.settings.redact.clone(),
             max_attempts: options.retries.map(|_| options.max_attempts()),
             backoff: options.backoff,
             timeout: options.timeout,
