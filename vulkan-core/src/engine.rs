@@ -13,6 +13,7 @@ use crate::detach::to_the_end;
 use crate::error::Error;
 use crate::interval::duration;
 
+mod checkpoint;
 mod claim;
 mod complete;
 mod lease;
@@ -20,13 +21,16 @@ mod look;
 mod maintain;
 mod schedule;
 mod settle;
+mod transaction;
 
+pub use checkpoint::MAX_CHECKPOINT_LEN;
 pub use claim::Claimed;
-pub use complete::complete;
+pub use complete::{complete, complete_many};
 pub use lease::{Held, Lost, Reaped};
 pub use look::Look;
 pub use schedule::DueSchedule;
 pub use settle::{Fate, Item, Outcome, Settlement, Verdict};
+pub use transaction::WorkTransaction;
 
 pub use crate::wake::{Bell, Listening};
 

@@ -12,17 +12,21 @@
 //! | [`housekeeping`] | reaps lost leases, rolls slots | two |
 //! | [`scheduler`] | fires the recurring events that are due | one |
 //!
-//! What the tasks of a group share is its [`ledger`].
+//! What the tasks of a group share is its [`ledger`]; what all runners share, the [`slots`] of the process.
+//! What happens is told as [`events`], of which [`log`] makes the log.
 
 mod assigned;
 mod builder;
 mod claimer;
 mod error;
+mod events;
 mod execute;
+mod failures;
 mod group;
 mod housekeeping;
 mod keeper;
 mod ledger;
+mod log;
 mod lookout;
 mod pace;
 mod patience;
@@ -31,9 +35,11 @@ mod runner;
 mod scheduler;
 mod settler;
 mod shutdown;
+mod slots;
 mod worker;
 
 pub use builder::WorkerBuilder;
 pub use error::{BuildError, Mistake, RunError};
+pub use events::{Attempt, DatabaseCall, Interruption, WorkerEvent};
 pub use shutdown::{IntoShutdown, Shutdown, shutdown_signal};
 pub use worker::Worker;

@@ -1,9 +1,13 @@
 //! The worker: what runs handlers, tried through the public crate.
 
+/// Several messages at once: together, alone, in order.
+mod batch;
 /// Mistakes in how a worker is put together, told all at once.
 mod build;
 /// The database goes away, comes back, wakes and is left in peace.
 mod database;
+/// What a worker tells its listeners, and its log.
+mod events;
 /// What happens once, whatever fails: `Delivery::complete_in`.
 mod exactly_once;
 /// Errors, delays, panics, timeouts, payloads of every kind.
@@ -14,6 +18,8 @@ mod half_open;
 mod handling;
 /// Order per key, and nothing but that.
 mod keyed;
+/// Whose messages get the slots of a process: priorities and weights.
+mod priorities;
 /// Workers that are processes: told to stop, killed, and killed by their messages.
 mod processes;
 /// Recurring events, fired by whoever lives.
@@ -22,6 +28,9 @@ mod schedules;
 mod shutdown;
 /// Handlers slower than their lease, and workers that stall.
 mod slow;
+
+/// `Tx`: the transaction that also marks the message done.
+mod tx;
 
 /// Handlers made of closures, and workers that run until dropped.
 mod support;

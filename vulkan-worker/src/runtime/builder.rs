@@ -5,6 +5,7 @@ use uuid::Uuid;
 use vulkan_core::{Client, Schedule};
 
 use super::error::{BuildError, Mistake, RunError};
+use super::events::{Listeners, WorkerEvent};
 use super::registry::{Registered, sort};
 use super::shutdown::IntoShutdown;
 use super::worker::{Settings, Worker};
@@ -19,6 +20,7 @@ use crate::handler::{ErasedHandler, Handler, HandlerOptions, IntoHandler};
 /// | [`poll`](Self::poll) | a look for work every second while nothing rings |
 /// | [`listen`](Self::listen) | a connection of its own listens for publishers |
 /// | [`name`](Self::name) | host name, process id and a random part |
+/// | [`on_event`](Self::on_event) | nobody listens but the log |
 ///
 /// # Examples
 ///
@@ -48,6 +50,7 @@ pub struct WorkerBuilder<S> {
     /// Made before there was anything to check.
     mistakes: Vec<Mistake>,
     settings: Settings,
+    listeners: Listeners,
 }
 
 impl Worker<()> {
@@ -73,6 +76,7 @@ impl Worker<()> {
                 poll: Duration::from_secs(1),
                 listen: true,
             },
+            listeners: Listeners::default(),
         }
     }
 }
@@ -93,6 +97,7 @@ impl WorkerBuilder<()> {
             schedules: self.schedules,
             mistakes: early.collect(),
             settings: self.settings,
+            listeners: self.listeners,
         }
     }
 }
@@ -162,6 +167,36 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
         self
     }
 
+    /// Adds a listener to what the worker does: see [`WorkerEvent`].
+    ///
+    /// It is called where things happen, for each message too, so it should be quick and must not
+    /// block: count, or send to a channel. One that panics is caught. What the worker logs is made from
+    /// the same events.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// use vulkan_worker::{Worker, WorkerEvent};
+    ///
+    /// # async fn example(client: vulkan_core::Client) {
+    /// let dead = Arc::new(AtomicU64::new(0));
+    /// let count = Arc::clone(&dead);
+    /// let builder = Worker::builder(client).on_event(move |event| {
+    ///     if let WorkerEvent::Dead { attempt, error, .. } = event {
+    ///         count.fetch_add(1, Ordering::Relaxed);
+    ///         eprintln!("{} gave up on {}: {error}", attempt.handler, attempt.offset);
+    ///     }
+    /// });
+    /// # let _ = builder;
+    /// # }
+    /// ```
+    pub fn on_event(mut self, listener: impl Fn(&WorkerEvent<'_>) + Send + Sync + 'static) -> Self {
+        self.listeners.add(listener);
+        self
+    }
+
     /// Checks everything and makes the worker. The database is not asked yet.
     ///
     /// # Errors
@@ -183,6 +218,7 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
                 groups,
                 self.schedules,
                 self.settings,
+                self.listeners,
             )),
             sorted => {
                 mistakes.extend(sorted.err().into_iter().flatten());

@@ -1,3 +1,5 @@
+mod batch;
+
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -6,7 +8,10 @@ use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 use vulkan_core::engine::Outcome;
 
+pub(super) use batch::{BatchStops, execute_batch};
+
 use super::assigned::Assigned;
+use super::events::{Attempt, Interruption, Listeners, WorkerEvent};
 use crate::handler::Delivery;
 
 /// How long a handler whose lease is lost may take to notice, before it is dropped.
@@ -29,6 +34,7 @@ pub(super) async fn execute<S: Sync>(
     state: &S,
     delivery: &Delivery,
     stops: &Stops,
+    listeners: &Listeners,
 ) -> Outcome {
     if stops.cut.is_cancelled() {
         return Outcome::Release;
@@ -46,19 +52,33 @@ pub(super) async fn execute<S: Sync>(
             () = stops.lost.cancelled() => {
                 delivery.cancellation.cancel();
                 // Whatever it says now is stale; it may still want to tidy up.
-                let _ = tokio::time::timeout(NOTICE, call).await;
+                if tokio::time::timeout(NOTICE, call).await.is_err() {
+                    listeners.tell(&WorkerEvent::CancellationIgnored {
+                        attempt: Attempt::of(&handler.name, delivery),
+                        why: Interruption::LeaseLost,
+                        given: NOTICE,
+                    });
+                }
                 return Outcome::Release;
             }
         };
         match answer {
-            Ok(()) => Outcome::Done,
-            Err(error) => handler.outcome(number, &error),
+            Ok(()) => match delivery.commit().await {
+                Ok(()) => Outcome::Done,
+                Err(error) => handler.outcome(number, &error.into()),
+            },
+            Err(error) => {
+                delivery.tx.roll_back().await;
+                handler.outcome(number, &error)
+            }
         }
     };
-    match AssertUnwindSafe(attempt).catch_unwind().await {
+    let outcome = match AssertUnwindSafe(attempt).catch_unwind().await {
         Ok(outcome) => outcome,
         Err(panic) => handler.retry(number, None, panic_text(&*panic)),
-    }
+    };
+    delivery.tx.give_up();
+    outcome
 }
 
 async fn wait(limit: Option<Duration>) {

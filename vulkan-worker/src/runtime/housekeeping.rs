@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use vulkan_core::Client;
 
+use super::events::{DatabaseCall, Listeners, WorkerEvent};
 use super::patience::jittered;
 
 /// How often a worker looks after the log: partitions ahead, slots, dedup ids.
@@ -13,7 +14,7 @@ const THOROUGH: u32 = 12;
 
 /// Gives back what lost leases hold, of all groups, whoever lost them. Every worker does it, none is
 /// elected: nobody stands alone on the way to recovery.
-pub(super) async fn reap(client: Client, shortest_lease: Duration) {
+pub(super) async fn reap(client: Client, shortest_lease: Duration, listeners: Listeners) {
     let every = (shortest_lease / 5).clamp(Duration::from_millis(200), Duration::from_secs(5));
     let mut round = 0_u32;
     loop {
@@ -22,18 +23,22 @@ pub(super) async fn reap(client: Client, shortest_lease: Duration) {
             Ok(reaped) => {
                 round = round.wrapping_add(1);
                 if reaped != vulkan_core::engine::Reaped::default() {
-                    tracing::warn!(
-                        claims = reaped.claims,
-                        exceptions = reaped.exceptions,
-                        lanes = reaped.lanes,
-                        "lost leases were given back"
-                    );
+                    let many = |count| usize::try_from(count).unwrap_or(0);
+                    listeners.tell(&WorkerEvent::Reaped {
+                        claims: many(reaped.claims),
+                        messages: many(reaped.exceptions),
+                        lanes: many(reaped.lanes),
+                    });
                 }
             }
             // The next look is thorough: while the database was away, leases ran out.
             Err(error) => {
                 round = 0;
-                tracing::warn!(%error, "cannot look for lost leases");
+                listeners.tell(&WorkerEvent::Trouble {
+                    call: DatabaseCall::Reap,
+                    group: None,
+                    error: Some(&error),
+                });
             }
         }
         tokio::time::sleep(jittered(every)).await;
@@ -41,10 +46,14 @@ pub(super) async fn reap(client: Client, shortest_lease: Duration) {
 }
 
 /// Looks after the log.
-pub(super) async fn maintain(client: Client) {
+pub(super) async fn maintain(client: Client, listeners: Listeners) {
     loop {
         if let Err(error) = client.maintain().await {
-            tracing::warn!(%error, "cannot look after the log");
+            listeners.tell(&WorkerEvent::Trouble {
+                call: DatabaseCall::Maintain,
+                group: None,
+                error: Some(&error),
+            });
         }
         tokio::time::sleep(jittered(MAINTAIN)).await;
     }

@@ -7,6 +7,7 @@ use tokio::time::timeout;
 use vulkan_core::Client;
 use vulkan_core::engine::{Bell, Listening, Look};
 
+use super::events::{DatabaseCall, Listeners, WorkerEvent};
 use super::group::Group;
 use super::patience::{Patience, jittered};
 
@@ -70,7 +71,13 @@ impl Lookout {
     }
 
     /// Keeps watch until dropped.
-    pub(super) async fn watch(self: Arc<Self>, client: Client, bell: Bell, poll: Duration) {
+    pub(super) async fn watch(
+        self: Arc<Self>,
+        client: Client,
+        bell: Bell,
+        poll: Duration,
+        listeners: Listeners,
+    ) {
         let mut patience = Patience::new();
         let mut soon = SOON.0;
         loop {
@@ -91,7 +98,11 @@ impl Lookout {
             let looks = match client.look(&sleepers).await {
                 Ok(looks) => looks,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot look for work");
+                    listeners.tell(&WorkerEvent::Trouble {
+                        call: DatabaseCall::Look,
+                        group: None,
+                        error: Some(&error),
+                    });
                     tokio::time::sleep(patience.delay()).await;
                     continue;
                 }

@@ -13,6 +13,8 @@ use vulkan_core::{Client, Error, Schedule};
 use super::assigned::Assigned;
 use super::claimer::Claimer;
 use super::error::RunError;
+use super::events::{DatabaseCall, Listeners, WorkerEvent};
+use super::failures::Failures;
 use super::group::Group;
 use super::housekeeping;
 use super::keeper;
@@ -23,6 +25,8 @@ use super::runner::Crew;
 use super::scheduler;
 use super::settler::Settler;
 use super::shutdown::{IntoShutdown, Shutdown};
+use super::slots::Slots;
+use crate::handler::{HandlerOptions, TxSource};
 
 /// How long handlers that were dropped may take to be gone.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -68,6 +72,7 @@ pub struct Worker<S> {
     groups: Vec<Served<S>>,
     schedules: Vec<Schedule>,
     settings: Settings,
+    listeners: Listeners,
 }
 
 #[derive(Debug, Clone)]
@@ -86,6 +91,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         groups: Vec<Served<S>>,
         schedules: Vec<Schedule>,
         settings: Settings,
+        listeners: Listeners,
     ) -> Self {
         Self {
             client,
@@ -93,6 +99,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
             groups,
             schedules,
             settings,
+            listeners,
         }
     }
 
@@ -122,8 +129,8 @@ impl<S: Send + Sync + 'static> Worker<S> {
         };
         let crew = Crew {
             state: Arc::clone(&self.state),
-            slots: Arc::new(Semaphore::new(self.settings.slots)),
-            all_slots: self.settings.slots,
+            tx: TxSource::of_worker(self.client.clone(), groups.len()),
+            slots: Slots::new(self.settings.slots, self.classes()),
             runners: TaskTracker::new(),
             leaving: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -161,14 +168,14 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 .run(),
             );
         }
-        tracing::info!(
-            worker = self.settings.name,
-            groups = groups.len(),
-            "the worker runs"
-        );
+        let worker = self.settings.name.as_str();
+        self.listeners.tell(&WorkerEvent::Started {
+            worker,
+            groups: groups.len(),
+        });
         shutdown.graceful().await;
 
-        tracing::info!(worker = self.settings.name, "the worker stops");
+        self.listeners.tell(&WorkerEvent::Stopping { worker });
         stop.cancel();
         crew.leaving.cancel();
         groups.iter().for_each(|group| group.ledger.close());
@@ -184,6 +191,11 @@ impl<S: Send + Sync + 'static> Worker<S> {
         // Nobody watches any more: they have ended with an error of their own.
         let _ = finish.send(Some(Instant::now() + LAST_REPORT));
         let unsettled: usize = settlers.join_all().await.into_iter().sum();
+        self.listeners.tell(&WorkerEvent::Stopped {
+            worker,
+            cut_off,
+            unsettled,
+        });
         match (unsettled, cut_off) {
             (0, 0) => Ok(()),
             (0, messages) => Err(RunError::CutOff { messages }),
@@ -212,11 +224,10 @@ impl<S: Send + Sync + 'static> Worker<S> {
         claimers: &mut JoinSet<()>,
     ) -> usize {
         let running: usize = groups.iter().map(|group| group.ledger.in_work()).sum();
-        tracing::warn!(
-            worker = self.settings.name,
-            running,
-            "the grace period is over; handlers are dropped"
-        );
+        self.listeners.tell(&WorkerEvent::CutOff {
+            worker: &self.settings.name,
+            messages: running,
+        });
         crew.cut.cancel();
         // A claim under way hands out what nobody would give back.
         let gone = async {
@@ -227,11 +238,10 @@ impl<S: Send + Sync + 'static> Worker<S> {
         if timeout(LAST_WORDS, gone).await.is_err() {
             // A handler that never awaits cannot be dropped; its message can be given back.
             let stuck: usize = groups.iter().map(|group| group.ledger.abandon()).sum();
-            tracing::error!(
-                worker = self.settings.name,
-                stuck,
-                "handlers do not yield; they are left behind"
-            );
+            self.listeners.tell(&WorkerEvent::LeftBehind {
+                worker: &self.settings.name,
+                messages: stuck,
+            });
         }
         running
     }
@@ -249,7 +259,12 @@ impl<S: Send + Sync + 'static> Worker<S> {
             Bell::silent()
         };
         let schedules = bell.schedules();
-        let watch = Arc::clone(lookout).watch(self.client.clone(), bell, self.settings.poll);
+        let watch = Arc::clone(lookout).watch(
+            self.client.clone(),
+            bell,
+            self.settings.poll,
+            self.listeners.clone(),
+        );
         let lease = groups
             .iter()
             .map(|group| group.lease)
@@ -257,10 +272,25 @@ impl<S: Send + Sync + 'static> Worker<S> {
             .unwrap_or(Duration::from_secs(30));
         [
             tokio::spawn(watch),
-            tokio::spawn(keeper::keep(self.client.clone(), groups.to_vec())),
-            tokio::spawn(housekeeping::reap(self.client.clone(), lease)),
-            tokio::spawn(housekeeping::maintain(self.client.clone())),
-            tokio::spawn(scheduler::fire(self.client.clone(), schedules)),
+            tokio::spawn(keeper::keep(
+                self.client.clone(),
+                groups.to_vec(),
+                self.listeners.clone(),
+            )),
+            tokio::spawn(housekeeping::reap(
+                self.client.clone(),
+                lease,
+                self.listeners.clone(),
+            )),
+            tokio::spawn(housekeeping::maintain(
+                self.client.clone(),
+                self.listeners.clone(),
+            )),
+            tokio::spawn(scheduler::fire(
+                self.client.clone(),
+                schedules,
+                self.listeners.clone(),
+            )),
         ]
         .into_iter()
         .map(AbortOnDropHandle::new)
@@ -273,7 +303,11 @@ impl<S: Send + Sync + 'static> Worker<S> {
         loop {
             match self.try_set_up().await {
                 Err(error) if error.is_transient() => {
-                    tracing::warn!(%error, "the worker cannot start yet");
+                    self.listeners.tell(&WorkerEvent::Trouble {
+                        call: DatabaseCall::Start,
+                        group: None,
+                        error: Some(&error),
+                    });
                     tokio::time::sleep(patience.delay()).await;
                 }
                 answer => return answer,
@@ -284,6 +318,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
     async fn try_set_up(&self) -> Result<Vec<Arc<Group<S>>>, Error> {
         self.client.check_schema().await?;
         let mut groups = Vec::new();
+        let mut classes = 0..;
         for served in &self.groups {
             self.client.create_stream(&served.stream).await?;
             let id = self
@@ -298,8 +333,15 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 name: served.group.as_str().into(),
                 max_attempts: standing.max_attempts,
                 lease: standing.lease,
-                handlers: served.handlers.iter().map(|one| self.assign(one)).collect(),
+                handlers: served
+                    .handlers
+                    .iter()
+                    .zip(&mut classes)
+                    .map(|(one, class)| self.assign(one, class))
+                    .collect(),
                 ledger: Ledger::new(served.handlers.len()),
+                listeners: self.listeners.clone(),
+                failures: Failures::default(),
                 late: false.into(),
                 wake: Arc::new(Notify::new()),
             }));
@@ -313,7 +355,19 @@ impl<S: Send + Sync + 'static> Worker<S> {
         Ok(groups)
     }
 
-    fn assign(&self, one: &Registered<S>) -> Assigned<S> {
+    /// Each handler, in order, as the slots see it.
+    fn classes(&self) -> impl Iterator<Item = (i32, u32)> {
+        let handlers = self.groups.iter().flat_map(|served| &served.handlers);
+        handlers.map(|one| {
+            let options = &one.options;
+            (
+                options.priority.unwrap_or_default(),
+                options.weight.unwrap_or(1),
+            )
+        })
+    }
+
+    fn assign(&self, one: &Registered<S>, class: usize) -> Assigned<S> {
         let options = &one.options;
         let concurrency = options.concurrency.unwrap_or(self.settings.slots);
         Assigned {
@@ -323,7 +377,13 @@ impl<S: Send + Sync + 'static> Worker<S> {
             max_attempts: options.retries.map(|_| options.max_attempts()),
             backoff: options.backoff,
             timeout: options.timeout,
+            batch: one.handler.takes_batches().then(|| {
+                let batch = options.batch.unwrap_or(HandlerOptions::DEFAULT_BATCH);
+                batch.max(1)
+            }),
             concurrency,
+            priority: options.priority.unwrap_or_default(),
+            class,
             gate: Arc::new(Semaphore::new(concurrency)),
         }
     }
