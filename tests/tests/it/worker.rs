@@ -22,6 +22,8 @@ mod keyed;
 mod priorities;
 /// Workers that are processes: told to stop, killed, and killed by their messages.
 mod processes;
+/// A stream with one group as a plain job queue.
+mod queue;
 /// Recurring events, fired by whoever lives.
 mod schedules;
 /// Told to stop: what ends, what goes back, how fast.
