@@ -131,7 +131,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// The quiet tenants publish one after the other, forty times a second.
-async fn quietly(client: &Client, record: &Record, seconds: u32) -> vulkan::Result {
+async fn quietly(
+    client: &Client,
+    record: &Record,
+    seconds: u32,
+) -> Result<(), Box<dyn std::error::Error>> {
     let mut ticks = tokio::time::interval(Duration::from_millis(25));
     for n in 0..usize::try_from(seconds * 40)? {
         ticks.tick().await;

@@ -6,3 +6,12 @@ mod index {}
 
 #[doc = include_str!("../../docs/guides/priorities.md")]
 mod priorities {}
+
+#[doc = include_str!("../../docs/guides/publishing.md")]
+mod publishing {}
+
+#[doc = include_str!("../../docs/guides/schedules.md")]
+mod schedules {}
+
+#[doc = include_str!("../../docs/guides/queue.md")]
+mod queue {}

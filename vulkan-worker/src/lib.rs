@@ -67,11 +67,13 @@
 //! | take more arguments with `#[handler]` | [`State`], [`FromRef`], [`FromDelivery`] |
 //! | have effects exactly once | [`Tx`], [`Delivery::complete_in`] |
 //! | say what an error means | [`HandlerError`], [`ResultExt`], [`Disposition`] |
+//! | have a plain job queue | [`Queue`], [`QueueWorker`] |
 //! | run handlers, and stop | [`Worker`], [`WorkerBuilder`], [`Shutdown`], [`shutdown_signal`] |
 //! | listen to what a worker does | [`WorkerBuilder::on_event`], [`WorkerEvent`] |
 //! | test a handler without a database | [`Delivery::of`], [`DeliveryBuilder`] |
 
 mod handler;
+mod queue;
 mod runtime;
 
 pub use handler::{
@@ -80,6 +82,7 @@ pub use handler::{
     HandlerError, HandlerOptions, InBatches, IntoHandler, IntoResult, OptionsError, Received,
     Result, ResultExt, State, Tx, TxError,
 };
+pub use queue::{Job, JobWithState, Queue, QueueWorker};
 pub use runtime::{
     Attempt, BuildError, DatabaseCall, Interruption, IntoShutdown, Mistake, Overrides, RunError,
     Shutdown, Worker, WorkerBuilder, WorkerEvent, shutdown_signal,

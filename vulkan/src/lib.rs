@@ -129,6 +129,7 @@
 //! | publish | [`Client::publish`], [`Client::publish_in`], [`Client::publish_many`], [`Client::publisher`]; with headers, a delay or a dedup id [`Message`] |
 //! | publish again and again | [`Schedule`], [`Cron`], [`WorkerBuilder::schedule`], [`Client::put_schedule`], [`Client::schedules`] |
 //! | handle | [`handler`](macro@handler), [`Handler`], [`Worker`] |
+//! | have a plain job queue | [`Queue`] |
 //! | have effects exactly once | [`Tx`], [`Delivery::complete_in`] |
 //! | listen to what a worker does | [`WorkerBuilder::on_event`], [`WorkerEvent`] |
 //! | limit a group over all workers | [`Limits`], [`HandlerOptions`], [`Client::set_prefix_limit`], [`Client::reset_breaker`] |
@@ -152,8 +153,9 @@ pub use vulkan_worker::{
     Attempt, Batch, BatchHandler, BuildError, CheckpointError, DatabaseCall, DecodeError, Delivery,
     DeliveryBuilder, Disposition, ErasedHandler, FromBatch, FromDelivery, FromRef, Handler,
     HandlerError, HandlerOptions, InBatches, Interruption, IntoHandler, IntoResult, IntoShutdown,
-    Mistake, OptionsError, Overrides, Received, Result, ResultExt, RunError, Shutdown, State, Tx,
-    TxError, Worker, WorkerBuilder, WorkerEvent, shutdown_signal,
+    Job, JobWithState, Mistake, OptionsError, Overrides, Queue, QueueWorker, Received, Result,
+    ResultExt, RunError, Shutdown, State, Tx, TxError, Worker, WorkerBuilder, WorkerEvent,
+    shutdown_signal,
 };
 
 /// What the code written by the macros refers to. Not part of the public interface.

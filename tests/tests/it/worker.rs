@@ -28,6 +28,8 @@ mod overrides;
 mod priorities;
 /// Workers that are processes: told to stop, killed, and killed by their messages.
 mod processes;
+/// A stream with one group as a plain job queue.
+mod queue;
 /// Secrets that errors do not give away.
 mod redact;
 /// Recurring events, fired by whoever lives.

@@ -296,7 +296,11 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 self.client.clone(),
                 self.listeners.clone(),
             )),
-            tokio::spawn(scheduler::fire(self.client.clone(), schedules)),
+            tokio::spawn(scheduler::fire(
+                self.client.clone(),
+                schedules,
+                self.listeners.clone(),
+            )),
         ]
         .into_iter()
         .map(AbortOnDropHandle::new)
