@@ -67,17 +67,20 @@
 //! | take more arguments with `#[handler]` | [`State`], [`FromRef`], [`FromDelivery`] |
 //! | say what an error means | [`HandlerError`], [`ResultExt`], [`Disposition`] |
 //! | run handlers, and stop | [`Worker`], [`WorkerBuilder`], [`Shutdown`], [`shutdown_signal`] |
+//! | put middleware around handlers | [`WorkerBuilder::layer`], [`HandlerService`] |
 //! | listen to what a worker does | [`WorkerBuilder::on_event`], [`WorkerEvent`] |
 //! | test a handler without a database | [`Delivery::of`], [`DeliveryBuilder`] |
 
 mod handler;
+mod layer;
 mod runtime;
 
 pub use handler::{
-    ByHand, Call, DecodeError, Delivery, DeliveryBuilder, Disposition, ErasedHandler, FromDelivery,
-    FromRef, Handler, HandlerError, HandlerOptions, IntoHandler, IntoResult, OptionsError, Result,
-    ResultExt, State,
+    ByHand, Call, DecodeError, Delivery, DeliveryBuilder, Disposition, ErasedHandler, Failure,
+    FromDelivery, FromRef, Handler, HandlerError, HandlerOptions, IntoHandler, IntoResult,
+    OptionsError, Result, ResultExt, State,
 };
+pub use layer::{HandlerCall, HandlerService};
 pub use runtime::{
     Attempt, BuildError, DatabaseCall, Interruption, IntoShutdown, Mistake, RunError, Shutdown,
     Worker, WorkerBuilder, WorkerEvent, shutdown_signal,

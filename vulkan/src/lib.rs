@@ -129,6 +129,7 @@
 //! | publish | [`Client::publish`], [`Client::publish_in`], [`Client::publish_many`]; with headers, a delay or a dedup id [`Message`] |
 //! | handle | [`handler`](macro@handler), [`Handler`], [`Worker`] |
 //! | have effects exactly once | [`Delivery::complete_in`] |
+//! | put middleware around handlers | [`WorkerBuilder::layer`], [`HandlerService`] |
 //! | listen to what a worker does | [`WorkerBuilder::on_event`], [`WorkerEvent`] |
 //! | read without a worker | [`Client::read`], [`Client::reader`] |
 //! | look, redrive, replay, skip, pause | [`Client::overview`], [`Client::inspect`], [`Client::redrive`], [`Client::replay`], [`Client::skip`], [`Client::pause`] |
@@ -146,9 +147,10 @@ pub use vulkan_macros::{Event, handler};
 #[doc(inline)]
 pub use vulkan_worker::{
     Attempt, BuildError, DatabaseCall, DecodeError, Delivery, DeliveryBuilder, Disposition,
-    ErasedHandler, FromDelivery, FromRef, Handler, HandlerError, HandlerOptions, Interruption,
-    IntoHandler, IntoResult, IntoShutdown, Mistake, OptionsError, Result, ResultExt, RunError,
-    Shutdown, State, Worker, WorkerBuilder, WorkerEvent, shutdown_signal,
+    ErasedHandler, Failure, FromDelivery, FromRef, Handler, HandlerCall, HandlerError,
+    HandlerOptions, HandlerService, Interruption, IntoHandler, IntoResult, IntoShutdown, Mistake,
+    OptionsError, Result, ResultExt, RunError, Shutdown, State, Worker, WorkerBuilder, WorkerEvent,
+    shutdown_signal,
 };
 
 /// What the code written by the macros refers to. Not part of the public interface.

@@ -16,6 +16,8 @@ mod half_open;
 mod handling;
 /// Order per key, and nothing but that.
 mod keyed;
+/// Layers of `tower` around handlers.
+mod layers;
 /// Workers that are processes: told to stop, killed, and killed by their messages.
 mod processes;
 /// Told to stop: what ends, what goes back, how fast.

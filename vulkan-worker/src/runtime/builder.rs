@@ -1,6 +1,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use tower_layer::Layer;
+use tower_service::Service;
 use uuid::Uuid;
 use vulkan_core::Client;
 
@@ -10,6 +12,7 @@ use super::registry::{Registered, sort};
 use super::shutdown::IntoShutdown;
 use super::worker::{Settings, Worker};
 use crate::handler::{ErasedHandler, Handler, HandlerOptions, IntoHandler};
+use crate::layer::{BoxError, HandlerCall, HandlerService, Stack};
 
 /// Puts a [`Worker`] together.
 ///
@@ -20,6 +23,7 @@ use crate::handler::{ErasedHandler, Handler, HandlerOptions, IntoHandler};
 /// | [`poll`](Self::poll) | a look for work every second while nothing rings |
 /// | [`listen`](Self::listen) | a connection of its own listens for publishers |
 /// | [`name`](Self::name) | host name, process id and a random part |
+/// | [`layer`](Self::layer) | nothing stands around the handlers |
 /// | [`on_event`](Self::on_event) | nobody listens but the log |
 ///
 /// # Examples
@@ -50,6 +54,7 @@ pub struct WorkerBuilder<S> {
     mistakes: Vec<Mistake>,
     settings: Settings,
     listeners: Listeners,
+    layers: Stack,
 }
 
 impl Worker<()> {
@@ -75,6 +80,7 @@ impl Worker<()> {
                 listen: true,
             },
             listeners: Listeners::default(),
+            layers: Stack::default(),
         }
     }
 }
@@ -95,6 +101,7 @@ impl WorkerBuilder<()> {
             mistakes: early.collect(),
             settings: self.settings,
             listeners: self.listeners,
+            layers: self.layers,
         }
     }
 }
@@ -121,7 +128,73 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
     {
         let handler = ErasedHandler::new(handler.into_handler());
         let options = change(handler.options());
-        self.handlers.push(Registered { handler, options });
+        self.handlers.push(Registered {
+            handler,
+            options,
+            layers: Stack::default(),
+        });
+        self
+    }
+
+    /// Registers a handler with a layer around it alone, inside of those of [`layer`](Self::layer), and
+    /// with options that differ from those it was written with.
+    ///
+    /// Several layers are one by `tower::ServiceBuilder`.
+    pub fn register_layered<H, M, L>(
+        self,
+        handler: H,
+        layer: L,
+        change: impl FnOnce(HandlerOptions) -> HandlerOptions,
+    ) -> Self
+    where
+        H: IntoHandler<S, M>,
+        H::Handler: Handler<S>,
+        L: Layer<HandlerService> + Send + Sync + 'static,
+        L::Service: Service<HandlerCall, Response = ()> + Clone + Send + Sync + 'static,
+        <L::Service as Service<HandlerCall>>::Error: Into<BoxError>,
+        <L::Service as Service<HandlerCall>>::Future: Send + 'static,
+    {
+        let mut this = self.register_with(handler, change);
+        if let Some(registered) = this.handlers.last_mut() {
+            registered.layers.push(layer);
+        }
+        this
+    }
+
+    /// Puts a `tower` layer around every handler, whether registered before or after.
+    ///
+    /// The first layer is the outermost and sees a call first, as in `tower::ServiceBuilder`. A layer is
+    /// applied to each handler by itself; what handlers are to share, such as a semaphore, it must hold.
+    /// What it makes has to be [`Clone`], and one clone serves one call. A handler's timeout, a lost
+    /// lease and the end of the grace period end what layers do, too; a panic in one is a failed attempt.
+    ///
+    /// # Examples
+    ///
+    /// No more than two calls of each handler at once, none longer than a second:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower::ServiceBuilder;
+    /// use vulkan_worker::Worker;
+    ///
+    /// # async fn example(client: vulkan_core::Client) {
+    /// let builder = Worker::builder(client).layer(
+    ///     ServiceBuilder::new()
+    ///         .concurrency_limit(2)
+    ///         .timeout(Duration::from_secs(1))
+    ///         .into_inner(),
+    /// );
+    /// # let _ = builder;
+    /// # }
+    /// ```
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<HandlerService> + Send + Sync + 'static,
+        L::Service: Service<HandlerCall, Response = ()> + Clone + Send + Sync + 'static,
+        <L::Service as Service<HandlerCall>>::Error: Into<BoxError>,
+        <L::Service as Service<HandlerCall>>::Future: Send + 'static,
+    {
+        self.layers.push(layer);
         self
     }
 
@@ -203,6 +276,7 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
                 groups,
                 self.settings,
                 self.listeners,
+                self.layers,
             )),
             sorted => {
                 mistakes.extend(sorted.err().into_iter().flatten());

@@ -8,7 +8,7 @@ use vulkan_core::engine::Outcome;
 
 use super::assigned::Assigned;
 use super::events::{Attempt, Interruption, Listeners, WorkerEvent};
-use crate::handler::Delivery;
+use crate::handler::{Delivery, Result};
 
 /// How long a handler whose lease is lost may take to notice, before it is dropped.
 const NOTICE: Duration = Duration::from_secs(1);
@@ -25,10 +25,10 @@ pub(super) struct Stops {
 }
 
 /// Runs one attempt: under its timeout, its panics caught. The one place where a user's code is called.
-pub(super) async fn execute<S: Sync>(
+pub(super) async fn execute<S>(
     handler: &Assigned<S>,
-    state: &S,
     delivery: &Delivery,
+    call: impl Future<Output = Result>,
     stops: &Stops,
     listeners: &Listeners,
 ) -> Outcome {
@@ -37,7 +37,6 @@ pub(super) async fn execute<S: Sync>(
     }
     let number = delivery.attempt;
     let attempt = async {
-        let call = handler.handler.call(delivery, state);
         tokio::pin!(call);
         let limit = handler.timeout.unwrap_or(Duration::MAX);
         let answer = tokio::select! {

@@ -6,10 +6,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vulkan_core::engine::{Claimed, Outcome};
 
+use super::assigned::Assigned;
 use super::events::{Attempt, WorkerEvent};
 use super::execute::{Stops, execute};
 use super::group::Group;
 use super::ledger::{Source, Unit};
+use crate::handler::{Delivery, Result};
+use crate::layer::HandlerCall;
 
 /// How long a runner keeps its slot while others wait for one.
 const TURN: Duration = Duration::from_millis(10);
@@ -132,14 +135,37 @@ impl<S: Send + Sync + 'static> Crew<S> {
         let _permit = handler.gate.acquire().await;
         let token = message.token;
         let delivery = group.delivery(handler, message, stops.leaving.child_token());
-        let attempt = Attempt::of(&handler.name, &delivery);
-        group.listeners.tell(&WorkerEvent::Begun { attempt });
-        let begun = Instant::now();
-        let outcome = execute(handler, &self.state, &delivery, stops, &group.listeners).await;
-        let lost = stops.lost.is_cancelled();
-        group.ended(attempt, token, &outcome, lost, begun.elapsed());
-        outcome
+        match &handler.layered {
+            None => {
+                // Within the future, so that a panic before the first await is caught, too.
+                let call = async { handler.handler.call(&delivery, &self.state).await };
+                attempt(group, handler, &delivery, token, stops, call).await
+            }
+            Some(layered) => {
+                let call = HandlerCall::new(Arc::clone(&handler.name), delivery);
+                let answer = layered.answer(call.clone());
+                attempt(group, handler, call.delivery(), token, stops, answer).await
+            }
+        }
     }
+}
+
+/// One attempt, told from its beginning to its end.
+async fn attempt<S>(
+    group: &Group<S>,
+    handler: &Assigned<S>,
+    delivery: &Delivery,
+    token: i64,
+    stops: &Stops,
+    call: impl Future<Output = Result>,
+) -> Outcome {
+    let attempt = Attempt::of(&handler.name, delivery);
+    group.listeners.tell(&WorkerEvent::Begun { attempt });
+    let begun = Instant::now();
+    let outcome = execute(handler, delivery, call, stops, &group.listeners).await;
+    let lost = stops.lost.is_cancelled();
+    group.ended(attempt, token, &outcome, lost, begun.elapsed());
+    outcome
 }
 
 /// What becomes of a message of a kind that no handler here takes. Another release may have one for it.

@@ -24,6 +24,7 @@ use super::registry::{Registered, Served, kinds};
 use super::runner::Crew;
 use super::settler::Settler;
 use super::shutdown::{IntoShutdown, Shutdown};
+use crate::layer::Stack;
 
 /// How long handlers that were dropped may take to be gone.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -69,6 +70,7 @@ pub struct Worker<S> {
     groups: Vec<Served<S>>,
     settings: Settings,
     listeners: Listeners,
+    layers: Stack,
 }
 
 #[derive(Debug, Clone)]
@@ -87,6 +89,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         groups: Vec<Served<S>>,
         settings: Settings,
         listeners: Listeners,
+        layers: Stack,
     ) -> Self {
         Self {
             client,
@@ -94,6 +97,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
             groups,
             settings,
             listeners,
+            layers,
         }
     }
 
@@ -335,9 +339,10 @@ impl<S: Send + Sync + 'static> Worker<S> {
         let options = &one.options;
         let concurrency = options.concurrency.unwrap_or(self.settings.slots);
         Assigned {
-            name: options.name.to_string(),
+            name: options.name.as_ref().into(),
             kinds: kinds(options),
             handler: one.handler.clone(),
+            layered: self.layers.around(&one.layers, &one.handler, &self.state),
             max_attempts: options.retries.map(|_| options.max_attempts()),
             backoff: options.backoff,
             timeout: options.timeout,
