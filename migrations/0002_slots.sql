@@ -123,6 +123,7 @@ BEGIN
         ORDER BY x.expires_at LIMIT 10000 FOR UPDATE SKIP LOCKED) old
     WHERE d.ctid = old.ctid;
     GET DIAGNOSTICS dedup_expired = ROW_COUNT;
+    PERFORM vulkan.sweep_checkpoints();
     RETURN NEXT;
 END $$;
-COMMENT ON FUNCTION vulkan.maintain() IS 'Housekeeping of the log: partitions ahead, the slot rolled when its time has come, old dedup ids forgotten. Any number of callers may call it at any time; workers do so every half minute.';
+COMMENT ON FUNCTION vulkan.maintain() IS 'Housekeeping of the log: partitions ahead, the slot rolled when its time has come, old dedup ids and the checkpoints of done messages forgotten. Any number of callers may call it at any time; workers do so every half minute.';

@@ -58,6 +58,9 @@ BEGIN
     IF cardinality(offsets) > 0 THEN
         RETURN QUERY SELECT * FROM vulkan.settle_exceptions(g, coalesce(live, '{}'), offsets, settle.tokens, lanes, outcomes, delays, errors);
     END IF;
+    IF 'done' = ANY (outcomes) THEN
+        PERFORM vulkan.forget_done_checkpoints(group_id, offsets);
+    END IF;
 END $$;
 COMMENT ON FUNCTION vulkan.settle(integer, bigint[], bigint[], bigint[], bigint[], bigint[], text[], interval[], text[]) IS
 'Reports what became of claimed messages, in one call per group. Closing a claim (its hi and token) makes every message in it done that has no item of its own. Items, as arrays: offset, token, lane (NULL unless keyed), outcome, delay (NULL: the group''s backoff), error.
@@ -98,7 +101,9 @@ BEGIN
                     WHEN i.outcome = 'done' THEN 'done'
                     WHEN i.outcome IN ('running', 'progress') THEN 'processing'
                     WHEN i.outcome = 'dead' OR (i.outcome = 'retry' AND coalesce(x.attempts, 1) >= g.max_attempts) THEN 'dead'
-                    ELSE 'ready' END)::vulkan.message_report)
+                    ELSE 'ready' END)::vulkan.message_report
+               -- As complete_many() marks them, lest each waits for the other.
+               ORDER BY i.o)
     INTO reports
     FROM (SELECT u.o, u.token, u.outcome, u.delay, left(u.error, 4096) AS error, u.token = ANY (live_claims) AS claimed
           FROM unnest(offsets, settle_exceptions.tokens, lanes, outcomes, delays, errors) AS u(o, token, lane, outcome, delay, error)

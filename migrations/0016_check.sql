@@ -1,7 +1,10 @@
 -- The invariants of the design, checked on any database with Vulkan in it.
 
 CREATE FUNCTION vulkan.check() RETURNS TABLE (invariant integer, stream text, consumer_group text, detail text)
-LANGUAGE sql AS $$
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH lifecycle AS MATERIALIZED (
         SELECT g.*, s.name AS stream_name, vulkan.cursor_of(g.group_id) AS cursor
         FROM vulkan.groups g JOIN vulkan.streams s ON s.stream_id = g.stream_id WHERE g.mode = 'lifecycle'
@@ -23,6 +26,10 @@ LANGUAGE sql AS $$
         SELECT 1, x.group_id, format('message %s has status %s above the cursor %s', x."offset", x.status, g.cursor)
         FROM vulkan.exceptions x JOIN lifecycle g ON g.group_id = x.group_id
         WHERE x."offset" > g.cursor AND x.status <> 'done'
+        UNION ALL
+        -- 1. A checkpoint above the cursor is of a message that nobody has had.
+        SELECT 1, x.group_id, format('message %s has a checkpoint above the cursor %s', x."offset", g.cursor)
+        FROM vulkan.checkpoints x JOIN lifecycle g ON g.group_id = x.group_id WHERE x."offset" > g.cursor
         UNION ALL
         -- 1. Keyed messages in lanes, others not.
         SELECT 1, x.group_id, format('message %s with partition key %s has lane %s', x."offset", quote_nullable(e.partition_key), x.lane)
@@ -64,6 +71,6 @@ LANGUAGE sql AS $$
         WHERE x.attempts > g.max_attempts OR (x.status = 'ready' AND x.attempts >= g.max_attempts)
     )
     SELECT v.invariant, s.name, g.name, v.detail
-    FROM violation v JOIN vulkan.groups g ON g.group_id = v.group_id JOIN vulkan.streams s ON s.stream_id = g.stream_id
-$$;
+    FROM violation v JOIN vulkan.groups g ON g.group_id = v.group_id JOIN vulkan.streams s ON s.stream_id = g.stream_id;
+END $$;
 COMMENT ON FUNCTION vulkan.check() IS 'The invariants of the engine: a row for each violation, none on a sound database. Reads everything: for tests, and for doubts. After max_attempts was lowered, invariant 4 may name messages that are older than that.';

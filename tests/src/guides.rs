@@ -6,3 +6,6 @@ mod index {}
 
 #[doc = include_str!("../../docs/guides/events-and-middleware.md")]
 mod events_and_middleware {}
+
+#[doc = include_str!("../../docs/guides/priorities.md")]
+mod priorities {}

@@ -13,18 +13,22 @@ use crate::detach::to_the_end;
 use crate::error::Error;
 use crate::interval::duration;
 
+mod checkpoint;
 mod claim;
 mod complete;
 mod lease;
 mod look;
 mod maintain;
 mod settle;
+mod transaction;
 
+pub use checkpoint::MAX_CHECKPOINT_LEN;
 pub use claim::Claimed;
-pub use complete::complete;
+pub use complete::{complete, complete_many};
 pub use lease::{Held, Lost, Reaped};
 pub use look::Look;
 pub use settle::{Fate, Item, Outcome, Settlement, Verdict};
+pub use transaction::WorkTransaction;
 
 pub use crate::wake::{Bell, Listening};
 

@@ -21,6 +21,8 @@ mod options;
 mod options_check;
 mod result_ext;
 mod state;
+mod tx;
+mod tx_slot;
 
 pub use call::Call;
 pub use decode::DecodeError;
@@ -36,6 +38,9 @@ pub use options::HandlerOptions;
 pub use options_check::OptionsError;
 pub use result_ext::ResultExt;
 pub use state::{FromRef, State};
+pub use tx::Tx;
+pub use tx_slot::TxError;
+pub(crate) use tx_slot::{TxSlot, TxSource};
 
 /// What a handler returns: `vulkan::Result` is `Result<(), HandlerError>`.
 pub type Result<T = (), E = HandlerError> = std::result::Result<T, E>;

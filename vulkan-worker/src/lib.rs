@@ -49,7 +49,7 @@
 //! `Ok(())` is done. An error that leaves by `?` is tried again after the backoff of the group, and
 //! the message is dead after its last attempt; [`HandlerError`] and [`ResultExt`] say anything else.
 //! The table is at [`Handler`]. Delivery is at least once: a handler that writes to the same database
-//! makes its effects happen once with [`Delivery::complete_in`].
+//! makes its effects happen once with a [`Tx`].
 //!
 //! # How a worker behaves
 //!
@@ -65,6 +65,7 @@
 //! |---|---|
 //! | write a handler | [`Handler`], [`HandlerOptions`], [`Delivery`] |
 //! | take more arguments with `#[handler]` | [`State`], [`FromRef`], [`FromDelivery`] |
+//! | have effects exactly once | [`Tx`], [`Delivery::complete_in`] |
 //! | say what an error means | [`HandlerError`], [`ResultExt`], [`Disposition`] |
 //! | run handlers, and stop | [`Worker`], [`WorkerBuilder`], [`Shutdown`], [`shutdown_signal`] |
 //! | put middleware around handlers | [`WorkerBuilder::layer`], [`HandlerService`] |
@@ -78,7 +79,7 @@ mod runtime;
 pub use handler::{
     ByHand, Call, DecodeError, Delivery, DeliveryBuilder, Disposition, ErasedHandler, Failure,
     FromDelivery, FromRef, Handler, HandlerError, HandlerOptions, IntoHandler, IntoResult,
-    OptionsError, Result, ResultExt, State,
+    OptionsError, Result, ResultExt, State, Tx, TxError,
 };
 pub use layer::{HandlerCall, HandlerService};
 pub use runtime::{

@@ -11,8 +11,8 @@
 //! | [`keeper`] | extends the leases of what is still in work | one |
 //! | [`housekeeping`] | reaps lost leases, rolls slots | two |
 //!
-//! What the tasks of a group share is its [`ledger`]. What happens is told as [`events`], of which
-//! [`log`] makes the log.
+//! What the tasks of a group share is its [`ledger`]; what all runners share, the [`slots`] of the process.
+//! What happens is told as [`events`], of which [`log`] makes the log.
 
 mod assigned;
 mod builder;
@@ -33,6 +33,7 @@ mod registry;
 mod runner;
 mod settler;
 mod shutdown;
+mod slots;
 mod worker;
 
 pub use builder::WorkerBuilder;

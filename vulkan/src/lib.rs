@@ -128,7 +128,7 @@
 //! | connect, migrate, make a stream | [`Client`] |
 //! | publish | [`Client::publish`], [`Client::publish_in`], [`Client::publish_many`]; with headers, a delay or a dedup id [`Message`] |
 //! | handle | [`handler`](macro@handler), [`Handler`], [`Worker`] |
-//! | have effects exactly once | [`Delivery::complete_in`] |
+//! | have effects exactly once | [`Tx`], [`Delivery::complete_in`] |
 //! | put middleware around handlers | [`WorkerBuilder::layer`], [`HandlerService`] |
 //! | listen to what a worker does | [`WorkerBuilder::on_event`], [`WorkerEvent`] |
 //! | read without a worker | [`Client::read`], [`Client::reader`] |
@@ -149,8 +149,8 @@ pub use vulkan_worker::{
     Attempt, BuildError, DatabaseCall, DecodeError, Delivery, DeliveryBuilder, Disposition,
     ErasedHandler, Failure, FromDelivery, FromRef, Handler, HandlerCall, HandlerError,
     HandlerOptions, HandlerService, Interruption, IntoHandler, IntoResult, IntoShutdown, Mistake,
-    OptionsError, Result, ResultExt, RunError, Shutdown, State, Worker, WorkerBuilder, WorkerEvent,
-    shutdown_signal,
+    OptionsError, Result, ResultExt, RunError, Shutdown, State, Tx, TxError, Worker, WorkerBuilder,
+    WorkerEvent, shutdown_signal,
 };
 
 /// What the code written by the macros refers to. Not part of the public interface.

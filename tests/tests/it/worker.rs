@@ -18,6 +18,8 @@ mod handling;
 mod keyed;
 /// Layers of `tower` around handlers.
 mod layers;
+/// Whose messages get the slots of a process: priorities and weights.
+mod priorities;
 /// Workers that are processes: told to stop, killed, and killed by their messages.
 mod processes;
 /// Told to stop: what ends, what goes back, how fast.

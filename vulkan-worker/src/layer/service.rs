@@ -123,9 +123,29 @@ impl<S: Send + Sync + 'static> Service<HandlerCall> for Innermost<S> {
     fn call(&mut self, call: HandlerCall) -> Self::Future {
         let Self { handler, state } = self.clone();
         async move {
+            let mut ended = Ended {
+                call: &call,
+                well: false,
+            };
             let answer = handler.call(call.delivery(), &state).await;
+            ended.well = answer.is_ok();
             answer.map_err(Failure::from)
         }
         .boxed()
+    }
+}
+
+/// How the handler ended. Unless it was well, it gives up the handler's transaction: whatever a layer makes of an error, or of a handler that it
+/// drops, what that handler wrote must not commit.
+struct Ended<'a> {
+    call: &'a HandlerCall,
+    well: bool,
+}
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        if !self.well {
+            self.call.delivery().tx.give_up();
+        }
     }
 }

@@ -22,6 +22,9 @@ pub(super) struct Assigned<S> {
     pub(super) backoff: Option<Backoff>,
     pub(super) timeout: Option<Duration>,
     pub(super) concurrency: usize,
+    pub(super) priority: i32,
+    /// Its place among the classes of the slots.
+    pub(super) class: usize,
     /// A permit for each message being handled: `concurrency` in all.
     pub(super) gate: Arc<Semaphore>,
 }

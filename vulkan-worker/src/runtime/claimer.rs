@@ -30,9 +30,10 @@ pub(super) struct Claimer<S> {
 
 impl<S: Send + Sync + 'static> Claimer<S> {
     pub(super) async fn run(self) {
-        let slots = self.group.concurrency(self.crew.all_slots);
+        let slots = self.group.concurrency(self.crew.slots.all());
         let mut pace = Pace::new(slots);
         let mut patience = Patience::new();
+        let priority = self.group.priority();
         let lanes = i32::try_from(slots).unwrap_or(i32::MAX);
         while !self.stop.is_cancelled() {
             if self.group.late.swap(false, Ordering::Relaxed) {
@@ -42,6 +43,11 @@ impl<S: Send + Sync + 'static> Claimer<S> {
             if room == 0 {
                 self.unless_stopped(self.group.ledger.room.notified()).await;
                 continue;
+            }
+            let outranked = self.crew.slots.until_not_outranked(priority);
+            self.unless_stopped(outranked).await;
+            if self.stop.is_cancelled() {
+                return;
             }
             let solo = Arc::clone(&self.solo).try_acquire_owned().ok();
             let most = i32::try_from(room).unwrap_or(i32::MAX);
@@ -141,7 +147,7 @@ impl<S: Send + Sync + 'static> Claimer<S> {
             Some(handler) => {
                 let most = self.group.handlers[handler]
                     .concurrency
-                    .min(self.crew.all_slots);
+                    .min(self.crew.slots.all());
                 if self.group.ledger.queue(handler, unit, most) {
                     self.crew.start(&self.group, handler);
                 }

@@ -58,8 +58,14 @@ pub(super) async fn execute<S>(
             }
         };
         match answer {
-            Ok(()) => Outcome::Done,
-            Err(error) => handler.outcome(number, &error),
+            Ok(()) => match delivery.commit().await {
+                Ok(()) => Outcome::Done,
+                Err(error) => handler.outcome(number, &error.into()),
+            },
+            Err(error) => {
+                delivery.tx.roll_back().await;
+                handler.outcome(number, &error)
+            }
         }
     };
     match AssertUnwindSafe(attempt).catch_unwind().await {

@@ -11,7 +11,7 @@ use super::assigned::Assigned;
 use super::events::{Attempt, DatabaseCall, Interruption, Listeners, WorkerEvent};
 use super::failures::Failures;
 use super::ledger::Ledger;
-use crate::handler::Delivery;
+use crate::handler::{Delivery, TxSlot, TxSource};
 
 /// A group that this worker serves, as its tasks share it.
 pub(super) struct Group<S> {
@@ -50,6 +50,7 @@ impl<S> Group<S> {
         handler: &Assigned<S>,
         message: Claimed,
         cancellation: CancellationToken,
+        tx: &TxSource,
     ) -> Delivery {
         let headers = message
             .headers
@@ -72,6 +73,7 @@ impl<S> Group<S> {
                 token: message.token,
                 lane: message.lane,
             }),
+            tx: TxSlot::new(Some(tx.clone())),
         }
     }
 
@@ -140,5 +142,11 @@ impl<S> Group<S> {
             .map(|handler| handler.concurrency)
             .sum::<usize>();
         sum.min(slots)
+    }
+
+    /// The highest priority of its handlers.
+    pub(super) fn priority(&self) -> i32 {
+        let priorities = self.handlers.iter().map(|handler| handler.priority);
+        priorities.max().unwrap_or_default()
     }
 }

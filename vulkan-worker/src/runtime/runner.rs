@@ -1,7 +1,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vulkan_core::engine::{Claimed, Outcome};
@@ -11,7 +10,8 @@ use super::events::{Attempt, WorkerEvent};
 use super::execute::{Stops, execute};
 use super::group::Group;
 use super::ledger::{Source, Unit};
-use crate::handler::{Delivery, Result};
+use super::slots::Slots;
+use crate::handler::{Delivery, Result, TxSource};
 use crate::layer::HandlerCall;
 
 /// How long a runner keeps its slot while others wait for one.
@@ -20,9 +20,9 @@ const TURN: Duration = Duration::from_millis(10);
 /// What all runners of a process share.
 pub(super) struct Crew<S> {
     pub(super) state: Arc<S>,
-    /// The slots of the process: one for each message in work.
-    pub(super) slots: Arc<Semaphore>,
-    pub(super) all_slots: usize,
+    /// Where the transactions of its handlers begin.
+    pub(super) tx: TxSource,
+    pub(super) slots: Arc<Slots>,
     pub(super) runners: TaskTracker,
     /// Tells all handlers that the worker stops.
     pub(super) leaving: CancellationToken,
@@ -34,8 +34,8 @@ impl<S> Clone for Crew<S> {
     fn clone(&self) -> Self {
         Self {
             state: Arc::clone(&self.state),
+            tx: self.tx.clone(),
             slots: Arc::clone(&self.slots),
-            all_slots: self.all_slots,
             runners: self.runners.clone(),
             leaving: self.leaving.clone(),
             cut: self.cut.clone(),
@@ -53,24 +53,16 @@ impl<S: Send + Sync + 'static> Crew<S> {
 
     /// Works until the handler's queue is empty.
     async fn run(&self, group: &Group<S>, handler: usize) {
-        let mut slot = self.slot().await;
+        let mut slot = self.slots.acquire(group.handlers[handler].class).await;
         let mut turn = Instant::now();
         while let Some(unit) = group.ledger.next(handler) {
             self.unit(group, handler, unit).await;
-            if turn.elapsed() > TURN {
-                if self.slots.available_permits() == 0 {
-                    drop(slot);
-                    slot = self.slot().await;
-                }
+            if turn.elapsed() > TURN || self.slots.is_outranked(&slot) {
+                slot = self.slots.take_turns(slot).await;
                 turn = Instant::now();
             }
         }
         drop(slot);
-    }
-
-    async fn slot(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
-        // Never closed: without a slot there would be no limit, with an error no work.
-        Arc::clone(&self.slots).acquire_owned().await.ok()
     }
 
     async fn unit(&self, group: &Group<S>, handler: usize, unit: Unit) {
@@ -134,7 +126,7 @@ impl<S: Send + Sync + 'static> Crew<S> {
         let handler = &group.handlers[handler];
         let _permit = handler.gate.acquire().await;
         let token = message.token;
-        let delivery = group.delivery(handler, message, stops.leaving.child_token());
+        let delivery = group.delivery(handler, message, stops.leaving.child_token(), &self.tx);
         match &handler.layered {
             None => {
                 // Within the future, so that a panic before the first await is caught, too.

@@ -24,6 +24,8 @@ use super::registry::{Registered, Served, kinds};
 use super::runner::Crew;
 use super::settler::Settler;
 use super::shutdown::{IntoShutdown, Shutdown};
+use super::slots::Slots;
+use crate::handler::TxSource;
 use crate::layer::Stack;
 
 /// How long handlers that were dropped may take to be gone.
@@ -127,8 +129,8 @@ impl<S: Send + Sync + 'static> Worker<S> {
         };
         let crew = Crew {
             state: Arc::clone(&self.state),
-            slots: Arc::new(Semaphore::new(self.settings.slots)),
-            all_slots: self.settings.slots,
+            tx: TxSource::of_worker(self.client.clone(), groups.len()),
+            slots: Slots::new(self.settings.slots, self.classes()),
             runners: TaskTracker::new(),
             leaving: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -310,6 +312,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
     async fn try_set_up(&self) -> Result<Vec<Arc<Group<S>>>, Error> {
         self.client.check_schema().await?;
         let mut groups = Vec::new();
+        let mut classes = 0..;
         for served in &self.groups {
             self.client.create_stream(&served.stream).await?;
             let id = self
@@ -324,7 +327,12 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 name: served.group.as_str().into(),
                 max_attempts: standing.max_attempts,
                 lease: standing.lease,
-                handlers: served.handlers.iter().map(|one| self.assign(one)).collect(),
+                handlers: served
+                    .handlers
+                    .iter()
+                    .zip(&mut classes)
+                    .map(|(one, class)| self.assign(one, class))
+                    .collect(),
                 ledger: Ledger::new(served.handlers.len()),
                 listeners: self.listeners.clone(),
                 failures: Failures::default(),
@@ -335,7 +343,19 @@ impl<S: Send + Sync + 'static> Worker<S> {
         Ok(groups)
     }
 
-    fn assign(&self, one: &Registered<S>) -> Assigned<S> {
+    /// Each handler, in order, as the slots see it.
+    fn classes(&self) -> impl Iterator<Item = (i32, u32)> {
+        let handlers = self.groups.iter().flat_map(|served| &served.handlers);
+        handlers.map(|one| {
+            let options = &one.options;
+            (
+                options.priority.unwrap_or_default(),
+                options.weight.unwrap_or(1),
+            )
+        })
+    }
+
+    fn assign(&self, one: &Registered<S>, class: usize) -> Assigned<S> {
         let options = &one.options;
         let concurrency = options.concurrency.unwrap_or(self.settings.slots);
         Assigned {
@@ -347,6 +367,8 @@ impl<S: Send + Sync + 'static> Worker<S> {
             backoff: options.backoff,
             timeout: options.timeout,
             concurrency,
+            priority: options.priority.unwrap_or_default(),
+            class,
             gate: Arc::new(Semaphore::new(concurrency)),
         }
     }
