@@ -77,9 +77,10 @@ mod layer;
 mod runtime;
 
 pub use handler::{
-    ByHand, Call, DecodeError, Delivery, DeliveryBuilder, Disposition, ErasedHandler, Failure,
-    FromDelivery, FromRef, Handler, HandlerError, HandlerOptions, IntoHandler, IntoResult,
-    OptionsError, Result, ResultExt, State, Tx, TxError,
+    Batch, BatchHandler, ByHand, ByHandInBatches, Call, DecodeError, Delivery, DeliveryBuilder,
+    Disposition, ErasedHandler, Failure, FromBatch, FromDelivery, FromRef, Handler, HandlerError,
+    HandlerOptions, InBatches, IntoHandler, IntoResult, OptionsError, Received, Result, ResultExt,
+    State, Tx, TxError,
 };
 pub use layer::{HandlerCall, HandlerService};
 pub use runtime::{

@@ -127,7 +127,7 @@ impl<S: Send + Sync + 'static> Service<HandlerCall> for Innermost<S> {
                 call: &call,
                 well: false,
             };
-            let answer = handler.call(call.delivery(), &state).await;
+            let answer = call.answer(&handler, &state).await;
             ended.well = answer.is_ok();
             answer.map_err(Failure::from)
         }
@@ -145,7 +145,7 @@ struct Ended<'a> {
 impl Drop for Ended<'_> {
     fn drop(&mut self) {
         if !self.well {
-            self.call.delivery().tx.give_up();
+            self.call.give_up();
         }
     }
 }

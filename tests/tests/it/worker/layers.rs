@@ -44,7 +44,11 @@ where
     fn call(&mut self, call: HandlerCall) -> Self::Future {
         let note = self.0.clone();
         let say = move |how: String| {
-            let line = format!("{} {} {how}", note.name, call.delivery().kind());
+            let line = format!(
+                "{} {} {how}",
+                note.name,
+                call.deliveries().next().unwrap().kind()
+            );
             note.notes.lock().unwrap().push(line);
             call.clone()
         };
@@ -171,7 +175,7 @@ async fn a_layer_can_answer_in_place_of_the_handler() {
         service_fn(move |call: HandlerCall| {
             let mut inner = inner.clone();
             async move {
-                match call.delivery().kind() {
+                match call.delivery().unwrap().kind() {
                     "skipped" => Ok(()),
                     "denied" => Err(Failure::from(HandlerError::dead("on the list")).into()),
                     "broken" => panic!("a layer at its end"),
@@ -231,4 +235,96 @@ async fn a_limit_of_a_layer_holds_over_all_calls() {
     came.let_all_go();
     db.until_done("limited", 6).await;
     running.stop().await.unwrap();
+}
+
+/// A layer that makes a success of every failure, and of every handler that takes long.
+async fn forgiving(call: HandlerCall, mut inner: HandlerService) -> Result<(), BoxError> {
+    let limit = Duration::from_millis(200);
+    let _ = tokio::time::timeout(limit, inner.call(call)).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_failed_handler_wrote_does_not_commit_whatever_its_layer_says() {
+    let db = TestDb::new().await;
+    db.run("CREATE TABLE effects (kind text)").await;
+    let handler = on(options("forgiven"), |delivery| {
+        Box::pin(async move {
+            let mut tx = delivery.tx().await?;
+            sqlx::query("INSERT INTO effects VALUES ($1)")
+                .bind(delivery.kind())
+                .execute(&mut *tx)
+                .await?;
+            match delivery.kind() {
+                "fails" => Err("no luck".into()),
+                "hangs" => std::future::pending().await,
+                _ => Ok(()),
+            }
+        })
+    });
+    let layer = tower::layer::layer_fn(|inner: HandlerService| {
+        service_fn(move |call| forgiving(call, inner.clone()))
+    });
+    let running = Running::start(db.worker().await.layer(layer).register(handler));
+    for kind in ["fails", "hangs", "works"] {
+        let offset = Publish::new(kind).send(&db.pool).await;
+        db.until_is("forgiven", offset, "done", 1).await;
+    }
+    running.stop().await.unwrap();
+    assert_eq!(
+        db.value::<String>("SELECT string_agg(kind, ',') FROM effects")
+            .await,
+        "works"
+    );
+}
+
+struct Load(Gate);
+
+impl<S: Sync> vulkan::BatchHandler<S> for Load {
+    fn options(&self) -> vulkan::HandlerOptions {
+        options("load").batch(10).retries(0)
+    }
+
+    async fn call(&self, batch: &vulkan::Batch, _: &S) -> vulkan::Result {
+        for received in batch.received::<i64>() {
+            self.0.tell(*received);
+            if *received == 2 {
+                received.fail(HandlerError::dead("not this one"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_layer_stands_around_a_batch_as_a_whole() {
+    let db = TestDb::new().await;
+    let (gate, mut came) = Gate::new();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let see = Arc::clone(&seen);
+    let layer = tower::layer::layer_fn(move |inner: HandlerService| {
+        let see = Arc::clone(&see);
+        service_fn(move |call: HandlerCall| {
+            let (see, mut inner) = (Arc::clone(&see), inner.clone());
+            async move {
+                assert!(call.delivery().is_none());
+                let offsets = call.deliveries().map(|delivery| delivery.offset());
+                see.lock().unwrap().extend(offsets);
+                inner.call(call).await
+            }
+        })
+    });
+    let mut tx = db.pool.begin().await.unwrap();
+    for number in 1..=3 {
+        let event = Publish::new("row").payload(serde_json::json!(number));
+        event.send(&mut *tx).await;
+    }
+    tx.commit().await.unwrap();
+    let handler = vulkan::InBatches(Load(gate));
+    let running = Running::start(db.worker().await.layer(layer).register(handler));
+    came.take(3).await;
+    db.until_is("load", 2, "dead", 1).await;
+    db.until_done("load", 2).await;
+    running.stop().await.unwrap();
+    assert_eq!(*seen.lock().unwrap(), [1, 2, 3]);
 }
