@@ -15,6 +15,7 @@
 //! What the tasks of a group share is its [`ledger`]; what all runners share, the [`slots`] of the process.
 //! What happens is told as [`events`], of which [`log`] makes the log.
 
+mod alone;
 mod assigned;
 mod builder;
 mod claimer;
@@ -38,6 +39,7 @@ mod shutdown;
 mod slots;
 mod worker;
 
+pub use alone::attempt;
 pub use builder::WorkerBuilder;
 pub use error::{BuildError, Mistake, RunError};
 pub use events::{Attempt, DatabaseCall, Interruption, WorkerEvent};

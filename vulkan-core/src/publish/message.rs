@@ -132,6 +132,11 @@ impl Message {
         self
     }
 
+    /// The stream that it goes to.
+    pub fn stream(&self) -> &str {
+        &self.stream
+    }
+
     /// The payload as JSON text.
     pub fn payload(&self) -> &RawValue {
         &self.payload

@@ -107,6 +107,13 @@ impl<S: Send + Sync + 'static> Worker<S> {
         }
     }
 
+    /// The groups that it serves, each as its stream and its name.
+    pub fn groups(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.groups
+            .iter()
+            .map(|served| (served.stream.as_str(), served.group.as_str()))
+    }
+
     /// Works until asked to stop.
     ///
     /// Streams and groups that do not exist are made first, and schedules put. Then the worker claims, handles and
