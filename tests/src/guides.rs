@@ -4,6 +4,9 @@
 #[doc = include_str!("../../docs/guides/README.md")]
 mod index {}
 
+#[doc = include_str!("../../docs/guides/events-and-middleware.md")]
+mod events_and_middleware {}
+
 #[doc = include_str!("../../docs/guides/priorities.md")]
 mod priorities {}
 

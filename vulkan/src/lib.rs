@@ -131,6 +131,7 @@
 //! | handle | [`handler`](macro@handler), [`Handler`], [`Worker`] |
 //! | have a plain job queue | [`Queue`] |
 //! | have effects exactly once | [`Tx`], [`Delivery::complete_in`] |
+//! | put middleware around handlers | [`WorkerBuilder::layer`], [`HandlerService`] |
 //! | listen to what a worker does | [`WorkerBuilder::on_event`], [`WorkerEvent`] |
 //! | limit a group over all workers | [`Limits`], [`HandlerOptions`], [`Client::set_prefix_limit`], [`Client::reset_breaker`] |
 //! | read without a worker | [`Client::read`], [`Client::reader`] |
@@ -151,11 +152,11 @@ pub use vulkan_macros::{Event, handler};
 #[doc(inline)]
 pub use vulkan_worker::{
     Attempt, Batch, BatchHandler, BuildError, CheckpointError, DatabaseCall, DecodeError, Delivery,
-    DeliveryBuilder, Disposition, ErasedHandler, FromBatch, FromDelivery, FromRef, Handler,
-    HandlerError, HandlerOptions, InBatches, Interruption, IntoHandler, IntoResult, IntoShutdown,
-    Job, JobWithState, Mistake, OptionsError, Overrides, Queue, QueueWorker, Received, Result,
-    ResultExt, RunError, Shutdown, State, Tx, TxError, Worker, WorkerBuilder, WorkerEvent,
-    shutdown_signal,
+    DeliveryBuilder, Disposition, ErasedHandler, Failure, FromBatch, FromDelivery, FromRef,
+    Handler, HandlerCall, HandlerError, HandlerOptions, HandlerService, InBatches, Interruption,
+    IntoHandler, IntoResult, IntoShutdown, Job, JobWithState, Mistake, OptionsError, Overrides,
+    Queue, QueueWorker, Received, Result, ResultExt, RunError, Shutdown, State, Tx, TxError,
+    Worker, WorkerBuilder, WorkerEvent, shutdown_signal,
 };
 
 /// What the code written by the macros refers to. Not part of the public interface.

@@ -20,6 +20,8 @@ mod half_open;
 mod handling;
 /// Order per key, and nothing but that.
 mod keyed;
+/// Layers of `tower` around handlers.
+mod layers;
 /// Limits of a group, over all its workers.
 mod limits;
 /// Options changed where the program runs.

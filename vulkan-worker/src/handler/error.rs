@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::checkpoint::{self, CheckpointError};
 use super::decode::DecodeError;
 use super::error_message;
+use super::failure::Failure;
 
 type BoxError = Box<dyn Error + Send + Sync + 'static>;
 
@@ -188,21 +189,23 @@ impl HandlerError {
 
 impl<E: Into<BoxError>> From<E> for HandlerError {
     fn from(error: E) -> Self {
-        let error = error.into();
-        let disposition = if is_undecodable(&*error) {
-            Disposition::Dead
-        } else {
-            Disposition::Retry { after: None }
-        };
-        Self::new(disposition, Some(error))
+        match error.into().downcast::<Failure>() {
+            Ok(failure) => failure.into_inner(),
+            Err(error) => Self::new(disposition(&*error), Some(error)),
+        }
     }
 }
 
-/// Whether the error is a [`DecodeError`], also one below a context that was put around it.
-fn is_undecodable(error: &(dyn Error + 'static)) -> bool {
+/// What an error means by itself, also below a context that was put around it: a [`DecodeError`] is
+/// dead, a [`Failure`] what its handler said.
+fn disposition(error: &(dyn Error + 'static)) -> Disposition {
     iter::successors(Some(error), |&error| error.source())
         .take(error_message::MAX_DEPTH)
-        .any(|error| error.is::<DecodeError>())
+        .find_map(|error| match error.downcast_ref::<Failure>() {
+            Some(failure) => Some(failure.get().disposition()),
+            None => error.is::<DecodeError>().then_some(Disposition::Dead),
+        })
+        .unwrap_or(Disposition::Retry { after: None })
 }
 
 impl fmt::Display for HandlerError {
@@ -258,6 +261,27 @@ mod tests {
             )
         );
         assert_eq!(HandlerError::retry(bare()).disposition(), RETRY);
+    }
+
+    #[test]
+    fn a_failure_keeps_its_fate_also_within_a_context() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the layer gave up")]
+        struct Layer(#[source] Failure);
+
+        let after = Duration::from_secs(7);
+        let snoozed = || Failure::from(HandlerError::snooze(after));
+        let bare = HandlerError::from(snoozed());
+        assert_eq!(bare.disposition(), Disposition::Snooze { after });
+        assert!(bare.cause().is_none());
+        let wrapped = HandlerError::from(Layer(snoozed()));
+        assert_eq!(wrapped.disposition(), Disposition::Snooze { after });
+        let outer = std::io::Error::other("inner");
+        let context = Layer(HandlerError::dead(outer).into());
+        assert_eq!(
+            HandlerError::from(context).message(),
+            "the layer gave up: inner"
+        );
     }
 
     #[test]

@@ -8,15 +8,18 @@ use vulkan_core::{Backoff, KindPattern};
 use super::patience::spread;
 use super::redact::Redact;
 use crate::handler::{Disposition, ErasedHandler, HandlerError};
+use crate::layer::HandlerService;
 
 /// A handler in its place: what of its group it takes, and its limits.
 pub(super) struct Assigned<S> {
-    pub(super) name: String,
+    pub(super) name: Arc<str>,
     /// Without any, every kind.
     pub(super) kinds: Vec<KindPattern>,
     pub(super) handler: ErasedHandler<S>,
     /// What the texts of its errors go through.
     pub(super) redact: Redact,
+    /// The same with its layers, if it has any.
+    pub(super) layered: Option<HandlerService>,
     /// Its own; `None` leaves it to the group.
     pub(super) max_attempts: Option<u32>,
     pub(super) backoff: Option<Backoff>,

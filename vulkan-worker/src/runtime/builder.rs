@@ -2,6 +2,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use tower_layer::Layer;
+use tower_service::Service;
 use uuid::Uuid;
 use vulkan_core::{Client, Schedule};
 
@@ -13,6 +15,7 @@ use super::registry::{Registered, sort};
 use super::shutdown::IntoShutdown;
 use super::worker::{Settings, Worker};
 use crate::handler::{ErasedHandler, Handler, HandlerOptions, IntoHandler};
+use crate::layer::{BoxError, HandlerCall, HandlerService, Stack};
 
 /// Puts a [`Worker`] together.
 ///
@@ -23,6 +26,7 @@ use crate::handler::{ErasedHandler, Handler, HandlerOptions, IntoHandler};
 /// | [`poll`](Self::poll) | a look for work every second while nothing rings |
 /// | [`listen`](Self::listen) | a connection of its own listens for publishers |
 /// | [`name`](Self::name) | host name, process id and a random part |
+/// | [`layer`](Self::layer) | nothing stands around the handlers |
 /// | [`on_event`](Self::on_event) | nobody listens but the log |
 /// | [`overrides`](Self::overrides) | handlers have the options they are registered with |
 /// | [`redact`](Self::redact) | the texts of errors are stored and logged as they are |
@@ -57,6 +61,7 @@ pub struct WorkerBuilder<S> {
     settings: Settings,
     overrides: Vec<Overrides>,
     listeners: Listeners,
+    layers: Stack,
 }
 
 impl Worker<()> {
@@ -85,6 +90,7 @@ impl Worker<()> {
             },
             overrides: Vec::new(),
             listeners: Listeners::default(),
+            layers: Stack::default(),
         }
     }
 }
@@ -107,6 +113,7 @@ impl WorkerBuilder<()> {
             settings: self.settings,
             overrides: self.overrides,
             listeners: self.listeners,
+            layers: self.layers,
         }
     }
 }
@@ -133,7 +140,73 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
     {
         let handler = ErasedHandler::new(handler.into_handler());
         let options = change(handler.options());
-        self.handlers.push(Registered { handler, options });
+        self.handlers.push(Registered {
+            handler,
+            options,
+            layers: Stack::default(),
+        });
+        self
+    }
+
+    /// Registers a handler with a layer around it alone, inside of those of [`layer`](Self::layer), and
+    /// with options that differ from those it was written with.
+    ///
+    /// Several layers are one by `tower::ServiceBuilder`.
+    pub fn register_layered<H, M, L>(
+        self,
+        handler: H,
+        layer: L,
+        change: impl FnOnce(HandlerOptions) -> HandlerOptions,
+    ) -> Self
+    where
+        H: IntoHandler<S, M>,
+        H::Handler: Handler<S>,
+        L: Layer<HandlerService> + Send + Sync + 'static,
+        L::Service: Service<HandlerCall, Response = ()> + Clone + Send + Sync + 'static,
+        <L::Service as Service<HandlerCall>>::Error: Into<BoxError>,
+        <L::Service as Service<HandlerCall>>::Future: Send + 'static,
+    {
+        let mut this = self.register_with(handler, change);
+        if let Some(registered) = this.handlers.last_mut() {
+            registered.layers.push(layer);
+        }
+        this
+    }
+
+    /// Puts a `tower` layer around every handler, whether registered before or after.
+    ///
+    /// The first layer is the outermost and sees a call first, as in `tower::ServiceBuilder`. A layer is
+    /// applied to each handler by itself; what handlers are to share, such as a semaphore, it must hold.
+    /// What it makes has to be [`Clone`], and one clone serves one call. A handler's timeout, a lost
+    /// lease and the end of the grace period end what layers do, too; a panic in one is a failed attempt.
+    ///
+    /// # Examples
+    ///
+    /// No more than two calls of each handler at once, none longer than a second:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower::ServiceBuilder;
+    /// use vulkan_worker::Worker;
+    ///
+    /// # async fn example(client: vulkan_core::Client) {
+    /// let builder = Worker::builder(client).layer(
+    ///     ServiceBuilder::new()
+    ///         .concurrency_limit(2)
+    ///         .timeout(Duration::from_secs(1))
+    ///         .into_inner(),
+    /// );
+    /// # let _ = builder;
+    /// # }
+    /// ```
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<HandlerService> + Send + Sync + 'static,
+        L::Service: Service<HandlerCall, Response = ()> + Clone + Send + Sync + 'static,
+        <L::Service as Service<HandlerCall>>::Error: Into<BoxError>,
+        <L::Service as Service<HandlerCall>>::Future: Send + 'static,
+    {
+        self.layers.push(layer);
         self
     }
 
@@ -268,6 +341,7 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
                 self.schedules,
                 self.settings,
                 self.listeners,
+                self.layers,
             )),
             sorted => {
                 mistakes.extend(sorted.err().into_iter().flatten());

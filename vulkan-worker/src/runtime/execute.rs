@@ -12,7 +12,7 @@ pub(super) use batch::{BatchStops, execute_batch};
 
 use super::assigned::Assigned;
 use super::events::{Attempt, Interruption, Listeners, WorkerEvent};
-use crate::handler::{Delivery, HandlerError};
+use crate::handler::{Delivery, HandlerError, Result};
 
 /// How long a handler whose lease is lost may take to notice, before it is dropped.
 const NOTICE: Duration = Duration::from_secs(1);
@@ -29,10 +29,10 @@ pub(super) struct Stops {
 }
 
 /// Runs one attempt: under its timeout, its panics caught. The one place where a user's code is called.
-pub(super) async fn execute<S: Sync>(
+pub(super) async fn execute<S>(
     handler: &Assigned<S>,
-    state: &S,
     delivery: &Delivery,
+    call: impl Future<Output = Result>,
     stops: &Stops,
     listeners: &Listeners,
 ) -> Outcome {
@@ -41,7 +41,6 @@ pub(super) async fn execute<S: Sync>(
     }
     let number = delivery.attempt;
     let attempt = async {
-        let call = handler.handler.call(delivery, state);
         tokio::pin!(call);
         let limit = handler.timeout.unwrap_or(Duration::MAX);
         let answer = tokio::select! {

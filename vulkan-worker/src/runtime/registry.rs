@@ -4,11 +4,14 @@ use vulkan_core::{Binding, GroupOptions, KindPattern, Limits};
 
 use super::error::Mistake;
 use crate::handler::{ErasedHandler, HandlerOptions};
+use crate::layer::Stack;
 
 /// A handler and its options, as registered.
 pub(super) struct Registered<S> {
     pub(super) handler: ErasedHandler<S>,
     pub(super) options: HandlerOptions,
+    /// Around this handler alone.
+    pub(super) layers: Stack,
 }
 
 /// The handlers of one group, checked.

@@ -29,6 +29,7 @@ use super::settler::Settler;
 use super::shutdown::{IntoShutdown, Shutdown};
 use super::slots::Slots;
 use crate::handler::{HandlerOptions, TxSource};
+use crate::layer::Stack;
 
 /// How long handlers that were dropped may take to be gone.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -75,6 +76,7 @@ pub struct Worker<S> {
     schedules: Vec<Schedule>,
     settings: Settings,
     listeners: Listeners,
+    layers: Stack,
 }
 
 #[derive(Debug, Clone)]
@@ -95,6 +97,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         schedules: Vec<Schedule>,
         settings: Settings,
         listeners: Listeners,
+        layers: Stack,
     ) -> Self {
         Self {
             client,
@@ -103,6 +106,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
             schedules,
             settings,
             listeners,
+            layers,
         }
     }
 
@@ -389,10 +393,11 @@ impl<S: Send + Sync + 'static> Worker<S> {
         let options = &one.options;
         let concurrency = options.concurrency.unwrap_or(self.settings.slots);
         Assigned {
-            name: options.name.to_string(),
+            name: options.name.as_ref().into(),
             kinds: kinds(options),
             handler: one.handler.clone(),
             redact: self.settings.redact.clone(),
+            layered: self.layers.around(&one.layers, &one.handler, &self.state),
             max_attempts: options.retries.map(|_| options.max_attempts()),
             backoff: options.backoff,
             timeout: options.timeout,

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use vulkan_core::engine::Outcome;
 
 use super::{NOTICE, panic_text, save_checkpoint, wait};
-use crate::handler::{Batch, Disposition, HandlerError, TxError};
+use crate::handler::{Batch, Disposition, HandlerError, Result, TxError};
 use crate::runtime::assigned::Assigned;
 use crate::runtime::events::{Attempt, Interruption, Listeners, WorkerEvent};
 
@@ -31,14 +31,14 @@ enum End {
 
 /// Runs one attempt at a batch: under its timeout, its panics caught. Returns what becomes of each message, and what
 /// interrupted those that go back.
-pub(in crate::runtime) async fn execute_batch<S: Sync>(
+pub(in crate::runtime) async fn execute_batch<S>(
     handler: &Assigned<S>,
-    state: &S,
     batch: &Batch,
+    call: impl Future<Output = Result>,
     stops: &BatchStops,
     listeners: &Listeners,
 ) -> Vec<(Outcome, Interruption)> {
-    let attempt = attempt(handler, state, batch, stops, listeners);
+    let attempt = attempt(handler, batch, call, stops, listeners);
     let end = match AssertUnwindSafe(attempt).catch_unwind().await {
         Ok(end) => end,
         Err(panic) => End::Text(panic_text(&*panic)),
@@ -82,10 +82,10 @@ pub(in crate::runtime) async fn execute_batch<S: Sync>(
     .collect()
 }
 
-async fn attempt<S: Sync>(
+async fn attempt<S>(
     handler: &Assigned<S>,
-    state: &S,
     batch: &Batch,
+    call: impl Future<Output = Result>,
     stops: &BatchStops,
     listeners: &Listeners,
 ) -> End {
@@ -99,7 +99,6 @@ async fn attempt<S: Sync>(
             delivery.cancellation.cancel();
         },
     ));
-    let call = handler.handler.call_batch(batch, state);
     tokio::pin!(call);
     let limit = handler.timeout.unwrap_or(Duration::MAX);
     let answer = tokio::select! {
