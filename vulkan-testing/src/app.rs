@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
+use sqlx::postgres::PgPoolOptions;
 use sqlx::{Connection, PgConnection, PgPool};
 use vulkan::{Client, Worker, WorkerBuilder};
 use vulkan_devpg::TestDatabase;
@@ -160,17 +161,22 @@ impl TestApp {
             .create_database_from(template.name())
             .await
             .or_fail(at, "the test has no database");
-        let connect = async || Client::connect(&database.url()).await;
+        // Told apart from workers' connections, in pg_stat_activity.
+        let own = database.connect_options().application_name("test");
+        let pool = PgPoolOptions::new()
+            .max_connections(10)
+            .connect_lazy_with(own);
+        let worker = Client::connect(&database.url()).await;
         Self {
-            client: connect().await.or_fail(at, "the test has no database"),
-            worker: connect().await.or_fail(at, "the test has no database"),
+            client: Client::new(pool),
+            worker: worker.or_fail(at, "the test has no database"),
             known: Mutex::default(),
             database,
             _template: template,
         }
     }
 
-    /// A client on the database.
+    /// A client on the database, with a pool of up to ten connections.
     pub fn client(&self) -> &Client {
         &self.client
     }
