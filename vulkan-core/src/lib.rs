@@ -33,7 +33,8 @@
 //! | To do | See |
 //! |---|---|
 //! | connect, migrate | [`Client`] |
-//! | publish | [`Client::publish`], [`Client::publish_in`], [`Client::publish_many`], [`Event`], [`Message`] |
+//! | publish | [`Client::publish`], [`Client::publish_in`], [`Client::publish_many`], [`Client::publisher`], [`Event`], [`Message`] |
+//! | publish again and again | [`Schedule`], [`Client::put_schedule`], [`Client::schedules`], [`Cron`] |
 //! | make streams and groups | [`Client::create_stream`], [`Client::ensure_group`] |
 //! | read a stream | [`Client::read`], [`Client::reader`] |
 //! | look, redrive, replay, skip, pause | [`Client::overview`], [`Client::inspect`], [`Client::redrive`], [`Client::replay`], [`Client::skip`], [`Client::pause`] |
@@ -51,6 +52,7 @@ mod migrate;
 mod operate;
 mod position;
 mod publish;
+mod schedule;
 mod wake;
 
 pub use client::Client;
@@ -60,7 +62,10 @@ pub use event::{Event, PartitionKey};
 pub use group::{Binding, GroupOptions, Mode, OnDead};
 pub use operate::{DryRun, GroupOverview, Inspected, Redrive, Replayed, Status};
 pub use position::Position;
-pub use publish::{IntoMessage, Message};
+pub use publish::{IntoMessage, Message, Published, Publisher, PublisherOptions};
+pub use schedule::{
+    Cron, CronError, Missed, Schedule, ScheduleError, ScheduleMistake, ScheduleOverview,
+};
 pub use vulkan_names::{
     Backoff, BackoffError, DurationError, GroupName, KindPattern, NameError, Problem, Start,
     StartError, Subject,

@@ -75,9 +75,10 @@ mod handler;
 mod runtime;
 
 pub use handler::{
-    ByHand, Call, DecodeError, Delivery, DeliveryBuilder, Disposition, ErasedHandler, FromDelivery,
-    FromRef, Handler, HandlerError, HandlerOptions, IntoHandler, IntoResult, OptionsError, Result,
-    ResultExt, State, Tx, TxError,
+    Batch, BatchHandler, ByHand, ByHandInBatches, Call, DecodeError, Delivery, DeliveryBuilder,
+    Disposition, ErasedHandler, FromBatch, FromDelivery, FromRef, Handler, HandlerError,
+    HandlerOptions, InBatches, IntoHandler, IntoResult, OptionsError, Received, Result, ResultExt,
+    State, Tx, TxError,
 };
 pub use runtime::{
     Attempt, BuildError, DatabaseCall, Interruption, IntoShutdown, Mistake, RunError, Shutdown,

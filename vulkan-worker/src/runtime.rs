@@ -10,6 +10,7 @@
 //! | [`lookout`] | wakes the claimers that sleep: by the bell, or by looking about once a second | one |
 //! | [`keeper`] | extends the leases of what is still in work | one |
 //! | [`housekeeping`] | reaps lost leases, rolls slots | two |
+//! | [`scheduler`] | fires the recurring events that are due | one |
 //!
 //! What the tasks of a group share is its [`ledger`]; what all runners share, the [`slots`] of the process.
 //! What happens is told as [`events`], of which [`log`] makes the log.
@@ -32,6 +33,7 @@ mod pace;
 mod patience;
 mod registry;
 mod runner;
+mod scheduler;
 mod settler;
 mod shutdown;
 mod slots;

@@ -14,3 +14,5 @@ mod lifecycle;
 mod publish;
 /// Random histories, held against a model after every step.
 mod random;
+/// Recurring events: each tick once, whatever happens.
+mod schedules;

@@ -1,5 +1,7 @@
 //! The worker: what runs handlers, tried through the public crate.
 
+/// Several messages at once: together, alone, in order.
+mod batch;
 /// Mistakes in how a worker is put together, told all at once.
 mod build;
 /// The database goes away, comes back, wakes and is left in peace.
@@ -20,10 +22,15 @@ mod keyed;
 mod priorities;
 /// Workers that are processes: told to stop, killed, and killed by their messages.
 mod processes;
+/// Recurring events, fired by whoever lives.
+mod schedules;
 /// Told to stop: what ends, what goes back, how fast.
 mod shutdown;
 /// Handlers slower than their lease, and workers that stall.
 mod slow;
+
+/// `Tx`: the transaction that also marks the message done.
+mod tx;
 
 /// Handlers made of closures, and workers that run until dropped.
 mod support;

@@ -52,7 +52,7 @@ pub struct Delivery {
     /// What marks it done; a delivery made in a test has none.
     pub(crate) held: Option<Held>,
     /// The transaction of its handler.
-    pub(crate) tx: TxSlot,
+    pub(crate) tx: Arc<TxSlot>,
 }
 
 impl Delivery {
@@ -224,6 +224,25 @@ impl Delivery {
         match self.held {
             Some(held) => engine::complete(executor, held).await,
             None => Ok(()),
+        }
+    }
+
+    /// The same delivery once more, for a batch of its own.
+    pub(super) fn twin(&self) -> Self {
+        Self {
+            stream: Arc::clone(&self.stream),
+            group: Arc::clone(&self.group),
+            offset: self.offset,
+            kind: self.kind.clone(),
+            key: self.key.clone(),
+            attempt: self.attempt,
+            max_attempts: self.max_attempts,
+            headers: self.headers.clone(),
+            published_at: self.published_at,
+            payload: self.payload.clone(),
+            cancellation: self.cancellation.clone(),
+            held: self.held,
+            tx: Arc::clone(&self.tx),
         }
     }
 

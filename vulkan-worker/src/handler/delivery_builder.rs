@@ -59,7 +59,7 @@ impl DeliveryBuilder {
             payload,
             cancellation: CancellationToken::new(),
             held: None,
-            tx: TxSlot::default(),
+            tx: Arc::default(),
         })
     }
 
@@ -131,7 +131,7 @@ impl DeliveryBuilder {
 
     /// The client on which a [`Tx`](super::Tx) begins. [`Delivery::commit`] ends it as the worker would.
     pub fn client(mut self, client: &Client) -> Self {
-        self.0.tx = TxSlot::new(Some(TxSource::unlimited(client.clone())));
+        self.0.tx = Arc::new(TxSlot::new(TxSource::unlimited(client.clone())));
         self
     }
 

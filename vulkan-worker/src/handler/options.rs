@@ -54,8 +54,10 @@ pub struct HandlerOptions {
     pub timeout: Option<Duration>,
     /// How long a delivery stays with a worker that gives no sign of life.
     pub lease: Option<Duration>,
-    /// How many deliveries one worker handles at once.
+    /// How many deliveries one worker handles at once; of a handler that takes batches, how many batches.
     pub concurrency: Option<usize>,
+    /// How many messages a handler that takes batches gets at most at once.
+    pub batch: Option<usize>,
     /// Whose deliveries get a free slot of the process first: the higher number. 0 unless set.
     pub priority: Option<i32>,
     /// How large its share of the slots is among handlers of one priority. 1 unless set.
@@ -74,6 +76,9 @@ impl HandlerOptions {
     /// The start of a group that asks for none: the oldest event there is.
     pub const DEFAULT_START: Start = Start::Earliest;
 
+    /// The most messages in a batch of a handler that takes batches and says no number.
+    pub const DEFAULT_BATCH: usize = 100;
+
     /// Options that leave all but the stream and the group to the defaults.
     ///
     /// The names are checked when the worker is built, see [`check`](Self::check).
@@ -89,6 +94,7 @@ impl HandlerOptions {
             timeout: None,
             lease: None,
             concurrency: None,
+            batch: None,
             priority: None,
             weight: None,
             start: None,
@@ -159,6 +165,12 @@ impl HandlerOptions {
     /// quarters and one quarter of the time in slots, while both have work.
     pub fn weight(mut self, weight: u32) -> Self {
         self.weight = Some(weight);
+        self
+    }
+
+    /// Sets how many messages a [`BatchHandler`](crate::BatchHandler) gets at most at once.
+    pub fn batch(mut self, most: usize) -> Self {
+        self.batch = Some(most);
         self
     }
 

@@ -2,7 +2,7 @@ use std::fmt;
 use std::time::Duration;
 
 use uuid::Uuid;
-use vulkan_core::Client;
+use vulkan_core::{Client, Schedule};
 
 use super::error::{BuildError, Mistake, RunError};
 use super::events::{Listeners, WorkerEvent};
@@ -46,6 +46,7 @@ pub struct WorkerBuilder<S> {
     client: Client,
     state: S,
     handlers: Vec<Registered<S>>,
+    schedules: Vec<Schedule>,
     /// Made before there was anything to check.
     mistakes: Vec<Mistake>,
     settings: Settings,
@@ -61,6 +62,7 @@ impl Worker<()> {
             client,
             state: (),
             handlers: Vec::new(),
+            schedules: Vec::new(),
             mistakes: Vec::new(),
             settings: Settings {
                 name: format!(
@@ -92,6 +94,7 @@ impl WorkerBuilder<()> {
             client: self.client,
             state,
             handlers: Vec::new(),
+            schedules: self.schedules,
             mistakes: early.collect(),
             settings: self.settings,
             listeners: self.listeners,
@@ -122,6 +125,14 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
         let handler = ErasedHandler::new(handler.into_handler());
         let options = change(handler.options());
         self.handlers.push(Registered { handler, options });
+        self
+    }
+
+    /// Puts a recurring event into the database when the worker starts, see [`Client::put_schedule`], its
+    /// stream made where it is not there. Every worker fires all schedules, whoever put them; one that is
+    /// no longer registered anywhere stays, until [`Client::delete_schedule`].
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.schedules.push(schedule);
         self
     }
 
@@ -196,11 +207,16 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
         if self.settings.slots == 0 {
             mistakes.push(Mistake::NoSlots);
         }
+        mistakes.extend(in_schedules(&self.schedules));
+        if self.handlers.is_empty() && self.schedules.is_empty() {
+            mistakes.push(Mistake::NoHandler);
+        }
         match sort(self.handlers) {
             Ok(groups) if mistakes.is_empty() => Ok(Worker::new(
                 self.client,
                 self.state,
                 groups,
+                self.schedules,
                 self.settings,
                 self.listeners,
             )),
@@ -219,6 +235,26 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
     pub async fn run(self, shutdown: impl IntoShutdown) -> Result<(), RunError> {
         self.build()?.run(shutdown).await
     }
+}
+
+fn in_schedules(schedules: &[Schedule]) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    for (nth, one) in schedules.iter().enumerate() {
+        let schedule = one.name().to_owned();
+        if let Err(error) = one.check() {
+            mistakes.extend(error.mistakes().iter().map(|mistake| Mistake::Schedule {
+                schedule: schedule.clone(),
+                mistake: mistake.clone(),
+            }));
+        }
+        if schedules[..nth]
+            .iter()
+            .any(|other| other.name() == one.name())
+        {
+            mistakes.push(Mistake::SameSchedule { schedule });
+        }
+    }
+    mistakes
 }
 
 impl<S> fmt::Debug for WorkerBuilder<S> {

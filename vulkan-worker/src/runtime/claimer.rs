@@ -108,6 +108,7 @@ impl<S: Send + Sync + 'static> Claimer<S> {
             runs.into_values()
                 .filter_map(|mut run| Some((run.pop_front()?, run))),
         );
+        let mut starts = Vec::new();
         for (first, rest) in units {
             let source = match (first.lane, first.claim_hi) {
                 (Some(lane), _) => Source::Lane {
@@ -124,7 +125,11 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                 source,
                 taken,
             };
-            self.queue(unit);
+            starts.extend(self.queue(unit));
+        }
+        // Once everything is queued: a runner that takes batches takes what it finds.
+        for handler in starts {
+            self.crew.start(&self.group, handler);
         }
     }
 
@@ -142,20 +147,16 @@ impl<S: Send + Sync + 'static> Claimer<S> {
         }
     }
 
-    fn queue(&self, unit: Unit) {
-        match self.group.handler_for(&unit.first.kind) {
-            Some(handler) => {
-                let most = self.group.handlers[handler]
-                    .concurrency
-                    .min(self.crew.slots.all());
-                if self.group.ledger.queue(handler, unit, most) {
-                    self.crew.start(&self.group, handler);
-                }
-            }
-            None => {
-                let outcome = no_handler(&self.group, &unit.first);
-                self.group.ledger.refuse(&unit, outcome);
-            }
-        }
+    /// Queues a unit. Returns the handler that wants another runner by that.
+    fn queue(&self, unit: Unit) -> Option<usize> {
+        let Some(handler) = self.group.handler_for(&unit.first.kind) else {
+            let outcome = no_handler(&self.group, &unit.first);
+            self.group.ledger.refuse(&unit, outcome);
+            return None;
+        };
+        let concurrency = self.group.handlers[handler].concurrency;
+        let most = concurrency.min(self.crew.slots.all());
+        let more = self.group.ledger.queue(handler, unit, most);
+        more.then_some(handler)
     }
 }

@@ -1,3 +1,5 @@
+mod batch;
+
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -5,6 +7,8 @@ use std::time::Duration;
 use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 use vulkan_core::engine::Outcome;
+
+pub(super) use batch::{BatchStops, execute_batch};
 
 use super::assigned::Assigned;
 use super::events::{Attempt, Interruption, Listeners, WorkerEvent};
@@ -69,10 +73,12 @@ pub(super) async fn execute<S: Sync>(
             }
         }
     };
-    match AssertUnwindSafe(attempt).catch_unwind().await {
+    let outcome = match AssertUnwindSafe(attempt).catch_unwind().await {
         Ok(outcome) => outcome,
         Err(panic) => handler.retry(number, None, panic_text(&*panic)),
-    }
+    };
+    delivery.tx.give_up();
+    outcome
 }
 
 async fn wait(limit: Option<Duration>) {

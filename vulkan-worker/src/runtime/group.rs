@@ -11,7 +11,8 @@ use super::assigned::Assigned;
 use super::events::{Attempt, DatabaseCall, Interruption, Listeners, WorkerEvent};
 use super::failures::Failures;
 use super::ledger::Ledger;
-use crate::handler::{Delivery, TxSlot, TxSource};
+use super::pace::Pace;
+use crate::handler::{Delivery, TxSlot};
 
 /// A group that this worker serves, as its tasks share it.
 pub(super) struct Group<S> {
@@ -50,7 +51,7 @@ impl<S> Group<S> {
         handler: &Assigned<S>,
         message: Claimed,
         cancellation: CancellationToken,
-        tx: &TxSource,
+        tx: Arc<TxSlot>,
     ) -> Delivery {
         let headers = message
             .headers
@@ -73,19 +74,20 @@ impl<S> Group<S> {
                 token: message.token,
                 lane: message.lane,
             }),
-            tx: TxSlot::new(Some(tx.clone())),
+            tx,
         }
     }
 
-    /// Tells how an attempt ended, and notes a failure until it is settled.
+    /// Tells how an attempt ended, why if it was interrupted, and notes a failure until it is settled.
     pub(super) fn ended(
         &self,
         attempt: Attempt<'_>,
         token: i64,
         outcome: &Outcome,
-        lost: bool,
+        interrupted: Interruption,
         took: Duration,
     ) {
+        let lost = interrupted == Interruption::LeaseLost;
         let event = match outcome {
             Outcome::Retry { error, .. } | Outcome::Dead { error } => {
                 let after = match outcome {
@@ -111,11 +113,7 @@ impl<S> Group<S> {
             },
             Outcome::Release => WorkerEvent::Interrupted {
                 attempt,
-                why: if lost {
-                    Interruption::LeaseLost
-                } else {
-                    Interruption::Shutdown
-                },
+                why: interrupted,
                 took,
             },
             Outcome::Done | Outcome::Progress | Outcome::Running => {
@@ -136,12 +134,19 @@ impl<S> Group<S> {
 
     /// How many messages of the group can be in work at once here.
     pub(super) fn concurrency(&self, slots: usize) -> usize {
-        let sum = self
-            .handlers
-            .iter()
-            .map(|handler| handler.concurrency)
-            .sum::<usize>();
-        sum.min(slots)
+        let each = self.handlers.iter().map(|handler| {
+            let at_once = handler.concurrency.min(slots);
+            at_once.saturating_mul(handler.batch.unwrap_or(1))
+        });
+        let sum = each.fold(0, usize::saturating_add);
+        let batches = self.handlers.iter().filter_map(|handler| handler.batch);
+        match batches.max() {
+            // Batches fill up from what is claimed at once; beyond that they only hold memory.
+            Some(largest) => sum
+                .min(slots.saturating_mul(largest))
+                .min(Pace::MOST.max(largest)),
+            None => sum.min(slots),
+        }
     }
 
     /// The highest priority of its handlers.

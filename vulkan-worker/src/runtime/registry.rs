@@ -25,9 +25,6 @@ pub(super) fn sort<S>(handlers: Vec<Registered<S>>) -> Result<Vec<Served<S>>, Ve
         .iter()
         .flat_map(|one| own_mistakes(&one.options))
         .collect();
-    if handlers.is_empty() {
-        mistakes.push(Mistake::NoHandler);
-    }
     let mut groups: Vec<Served<S>> = Vec::new();
     for one in handlers {
         let served = groups.iter_mut().find(|served| {

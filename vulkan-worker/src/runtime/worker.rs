@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use vulkan_core::engine::Bell;
-use vulkan_core::{Client, Error};
+use vulkan_core::{Client, Error, Schedule};
 
 use super::assigned::Assigned;
 use super::claimer::Claimer;
@@ -22,10 +22,11 @@ use super::ledger::Ledger;
 use super::lookout::Lookout;
 use super::registry::{Registered, Served, kinds};
 use super::runner::Crew;
+use super::scheduler;
 use super::settler::Settler;
 use super::shutdown::{IntoShutdown, Shutdown};
 use super::slots::Slots;
-use crate::handler::TxSource;
+use crate::handler::{HandlerOptions, TxSource};
 
 /// How long handlers that were dropped may take to be gone.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -69,6 +70,7 @@ pub struct Worker<S> {
     client: Client,
     state: Arc<S>,
     groups: Vec<Served<S>>,
+    schedules: Vec<Schedule>,
     settings: Settings,
     listeners: Listeners,
 }
@@ -87,6 +89,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         client: Client,
         state: S,
         groups: Vec<Served<S>>,
+        schedules: Vec<Schedule>,
         settings: Settings,
         listeners: Listeners,
     ) -> Self {
@@ -94,6 +97,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
             client,
             state: Arc::new(state),
             groups,
+            schedules,
             settings,
             listeners,
         }
@@ -108,7 +112,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
 
     /// Works until asked to stop.
     ///
-    /// Streams and groups that do not exist are made first. Then the worker claims, handles and
+    /// Streams and groups that do not exist are made first, and schedules put. Then the worker claims, handles and
     /// settles; a database that goes away is waited for. Asked to stop, it claims nothing more, gives
     /// back what has not begun, tells running handlers (see [`Delivery::cancelled`](crate::Delivery::cancelled)),
     /// lets them finish within the grace period while their leases are still extended, gives back the
@@ -261,6 +265,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         } else {
             Bell::silent()
         };
+        let schedules = bell.schedules();
         let watch = Arc::clone(lookout).watch(
             self.client.clone(),
             bell,
@@ -288,6 +293,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 self.client.clone(),
                 self.listeners.clone(),
             )),
+            tokio::spawn(scheduler::fire(self.client.clone(), schedules)),
         ]
         .into_iter()
         .map(AbortOnDropHandle::new)
@@ -343,6 +349,12 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 wake: Arc::new(Notify::new()),
             }));
         }
+        for schedule in &self.schedules {
+            if let Some(stream) = schedule.stream() {
+                self.client.create_stream(stream).await?;
+            }
+            self.client.put_schedule(schedule).await?;
+        }
         Ok(groups)
     }
 
@@ -368,6 +380,10 @@ impl<S: Send + Sync + 'static> Worker<S> {
             max_attempts: options.retries.map(|_| options.max_attempts()),
             backoff: options.backoff,
             timeout: options.timeout,
+            batch: one.handler.takes_batches().then(|| {
+                let batch = options.batch.unwrap_or(HandlerOptions::DEFAULT_BATCH);
+                batch.max(1)
+            }),
             concurrency,
             priority: options.priority.unwrap_or_default(),
             class,

@@ -236,6 +236,8 @@ pub enum Interruption {
     LeaseLost,
     /// The worker stops, and its grace period is over.
     Shutdown,
+    /// The lease of another message of its batch was lost, and the transaction of the batch could not commit.
+    RolledBack,
 }
 
 /// What a worker asks the database for.
@@ -278,6 +280,7 @@ impl fmt::Display for Interruption {
         f.write_str(match self {
             Self::LeaseLost => "its lease is lost",
             Self::Shutdown => "the worker stops",
+            Self::RolledBack => "its batch is rolled back",
         })
     }
 }
