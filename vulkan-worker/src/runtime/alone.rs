@@ -29,6 +29,7 @@ pub async fn attempt<S: Sync>(
         backoff: None,
         timeout: options.timeout,
         concurrency: 1,
+        batch: None,
         priority: 0,
         class: 0,
         gate: Arc::new(Semaphore::new(1)),
