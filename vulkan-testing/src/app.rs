@@ -212,7 +212,8 @@ impl TestApp {
 
     /// Runs a worker in this process until its groups are idle, and says what it has done.
     ///
-    /// Idle is a group in which nothing is in work, and nothing is due or falls due within a second. So retries with a
+    /// Idle is a group in which nothing is in work, and nothing is due or falls due within a second. Schedules that are due
+    /// have fired. So retries with a
     /// longer backoff and delayed messages are left waiting: [move time](Self::advance), and drain again. So are messages of a
     /// paused group, and events behind a publisher's transaction that stays open. What handlers
     /// publish to groups of this worker is handled, too.

@@ -158,7 +158,7 @@ async fn a_drain_in_vain_says_what_is_left() {
 async fn a_worker_that_cannot_be_built_says_why() {
     let app = TestApp::new().await;
     let text = failure(app.drain(app.worker().concurrency(0)).into_future()).await;
-    assert!(text.contains("no handler is registered"), "{text}");
+    assert!(text.contains("add one with .register(..)"), "{text}");
     assert!(text.contains("concurrency is zero"), "{text}");
 }
 
