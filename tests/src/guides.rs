@@ -6,3 +6,6 @@ mod index {}
 
 #[doc = include_str!("../../docs/guides/priorities.md")]
 mod priorities {}
+
+#[doc = include_str!("../../docs/guides/testing.md")]
+mod testing {}
