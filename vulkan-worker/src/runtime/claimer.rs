@@ -33,7 +33,7 @@ impl<S: Send + Sync + 'static> Claimer<S> {
         let slots = self.group.concurrency(self.crew.slots.all());
         let mut pace = Pace::new(slots);
         let mut patience = Patience::new();
-        let priority = self.group.priority();
+        let first = self.group.first_class();
         let lanes = i32::try_from(slots).unwrap_or(i32::MAX);
         while !self.stop.is_cancelled() {
             if self.group.late.swap(false, Ordering::Relaxed) {
@@ -44,8 +44,10 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                 self.unless_stopped(self.group.ledger.room.notified()).await;
                 continue;
             }
-            let outranked = self.crew.slots.until_not_outranked(priority);
-            self.unless_stopped(outranked).await;
+            let (class, priority) = first;
+            let slots = &self.crew.slots;
+            let worthwhile = slots.until_worthwhile(class, priority, self.group.ledger.load());
+            self.unless_stopped(worthwhile).await;
             if self.stop.is_cancelled() {
                 return;
             }

@@ -149,9 +149,9 @@ impl<S> Group<S> {
         }
     }
 
-    /// The highest priority of its handlers.
-    pub(super) fn priority(&self) -> i32 {
-        let priorities = self.handlers.iter().map(|handler| handler.priority);
-        priorities.max().unwrap_or_default()
+    /// The class of slots, and the priority, of its handler with the highest.
+    pub(super) fn first_class(&self) -> (usize, i32) {
+        let first = self.handlers.iter().max_by_key(|handler| handler.priority);
+        first.map_or((0, 0), |handler| (handler.class, handler.priority))
     }
 }
