@@ -5,7 +5,7 @@ pub use crate::handler::{
     Handler, HandlerOptions, InBatches, IntoResult, Result,
 };
 pub use crate::runtime::{attempt, attempt_batch};
-pub use vulkan_core::{Backoff, Start};
+pub use vulkan_core::{Backoff, Breaker, Rate, Start};
 
 /// Reads the payload for the first argument of a handler.
 ///

@@ -18,6 +18,8 @@ mod half_open;
 mod handling;
 /// Order per key, and nothing but that.
 mod keyed;
+/// Limits of a group, over all its workers.
+mod limits;
 /// Whose messages get the slots of a process: priorities and weights.
 mod priorities;
 /// Workers that are processes: told to stop, killed, and killed by their messages.

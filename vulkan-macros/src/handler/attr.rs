@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use proc_macro2::TokenStream;
 use syn::{Path, parse_quote};
-use vulkan_names::{Backoff, MAX_RETRIES, Start, Subject, check_name, check_pattern};
+use vulkan_names::{
+    Backoff, Breaker, MAX_RETRIES, Rate, Start, Subject, check_name, check_pattern,
+};
 
 use crate::ctxt::Ctxt;
 use crate::entry::{Entries, Key};
@@ -20,6 +22,12 @@ const KEYS: &[Key] = &[
     Key::new("batch", "100"),
     Key::new("priority", "10"),
     Key::new("weight", "4"),
+    Key::new("max_in_flight", "100"),
+    Key::new("max_in_flight_per_prefix", "5"),
+    Key::new("prefix_delimiter", r#"":""#),
+    Key::new("rate", r#""100/s""#),
+    Key::new("burst", "20"),
+    Key::new("breaker", r#""50% of 20 in 1m, pause 30s""#),
     Key::new("start", r#""latest""#),
     Key::new("name", r#""screen""#),
     Key::new("crate", "::vulkan"),
@@ -40,6 +48,12 @@ pub(super) struct Attr {
     pub(super) in_batches: bool,
     pub(super) priority: Option<i32>,
     pub(super) weight: Option<u32>,
+    pub(super) max_in_flight: Option<u32>,
+    pub(super) max_in_flight_per_prefix: Option<u32>,
+    pub(super) prefix_delimiter: Option<String>,
+    pub(super) rate: Option<Rate>,
+    pub(super) burst: Option<u32>,
+    pub(super) breaker: Option<Breaker>,
     pub(super) start: Option<Start>,
     pub(super) name: Option<String>,
     pub(super) vulkan: Path,
@@ -62,6 +76,12 @@ impl Attr {
             in_batches: false,
             priority: None,
             weight: None,
+            max_in_flight: None,
+            max_in_flight_per_prefix: None,
+            prefix_delimiter: None,
+            rate: None,
+            burst: None,
+            breaker: None,
             start: None,
             name: None,
             vulkan: parse_quote!(::vulkan),
@@ -87,6 +107,20 @@ impl Attr {
                 "weight" => attr.weight = value::integer(cx, entry, 1..=u32::MAX),
                 "timeout" => attr.timeout = value::duration(cx, entry),
                 "lease" => attr.lease = value::duration(cx, entry),
+                "max_in_flight" => attr.max_in_flight = value::integer(cx, entry, 1..=u32::MAX),
+                "max_in_flight_per_prefix" => {
+                    attr.max_in_flight_per_prefix = value::integer(cx, entry, 1..=u32::MAX);
+                }
+                "prefix_delimiter" => {
+                    attr.prefix_delimiter =
+                        value::text(cx, entry, |text| match text.chars().count() {
+                            1..=16 => Ok(text.to_owned()),
+                            _ => Err("`prefix_delimiter` has 1 to 16 characters"),
+                        });
+                }
+                "rate" => attr.rate = value::text(cx, entry, str::parse),
+                "burst" => attr.burst = value::integer(cx, entry, 1..=u32::MAX),
+                "breaker" => attr.breaker = value::text(cx, entry, str::parse),
                 "start" => attr.start = value::text(cx, entry, str::parse),
                 "backoff" => {
                     attr.backoff = value::text(cx, entry, |text| {
@@ -97,6 +131,11 @@ impl Attr {
                 "crate" => attr.vulkan = value::path(cx, entry).unwrap_or(attr.vulkan),
                 key => unreachable!("`{key}` is in the list of keys and not read"),
             }
+        }
+        if let Some(burst) = entries.list.iter().find(|entry| entry.key.name == "burst")
+            && !entries.list.iter().any(|entry| entry.key.name == "rate")
+        {
+            cx.error(burst.value_or_key(), "`burst` does nothing without `rate`");
         }
         attr
     }

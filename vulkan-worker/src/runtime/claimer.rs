@@ -39,7 +39,12 @@ impl<S: Send + Sync + 'static> Claimer<S> {
             if self.group.late.swap(false, Ordering::Relaxed) {
                 pace.too_much();
             }
-            let room = pace.room(self.group.ledger.load());
+            let held = self.group.ledger.load();
+            let room = if self.group.limited.load(Ordering::Relaxed) {
+                pace.limited_room(held)
+            } else {
+                pace.room(held)
+            };
             if room == 0 {
                 self.unless_stopped(self.group.ledger.room.notified()).await;
                 continue;

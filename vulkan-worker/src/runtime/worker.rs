@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, Semaphore, watch};
@@ -346,6 +347,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 listeners: self.listeners.clone(),
                 failures: Failures::default(),
                 late: false.into(),
+                limited: Arc::new(standing.limited.into()),
                 wake: Arc::new(Notify::new()),
             }));
         }
@@ -354,6 +356,13 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 self.client.create_stream(stream).await?;
             }
             self.client.put_schedule(schedule).await?;
+        }
+        if groups
+            .iter()
+            .any(|group| group.limited.load(Ordering::Relaxed))
+        {
+            // A lost lease counts against a limit only for so long, and perhaps nobody was there to give it back.
+            self.client.reap(None).await?;
         }
         Ok(groups)
     }
