@@ -18,3 +18,6 @@ mod schedules {}
 
 #[doc = include_str!("../../docs/guides/queue.md")]
 mod queue {}
+
+#[doc = include_str!("../../docs/guides/testing.md")]
+mod testing {}

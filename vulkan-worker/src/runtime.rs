@@ -41,7 +41,7 @@ mod shutdown;
 mod slots;
 mod worker;
 
-pub use alone::attempt;
+pub use alone::{attempt, attempt_batch};
 pub use builder::WorkerBuilder;
 pub use error::{BuildError, Mistake, RunError};
 pub use events::{Attempt, DatabaseCall, Interruption, WorkerEvent};

@@ -121,6 +121,8 @@
 //! # Ok(()) }
 //! ```
 //!
+//! The crate `vulkan-testing` calls handlers as a worker does, and has a database for each test.
+//!
 //! # What is where
 //!
 //! | To do | See |
