@@ -94,6 +94,10 @@ BEGIN
         WHERE d.messages > c.messages
     )
     SELECT v.invariant, s.name, g.name, v.detail
-    FROM violation v JOIN vulkan.groups g ON g.group_id = v.group_id JOIN vulkan.streams s ON s.stream_id = g.stream_id;
+    FROM violation v JOIN vulkan.groups g ON g.group_id = v.group_id JOIN vulkan.streams s ON s.stream_id = g.stream_id
+    UNION ALL
+    -- 10. Each tick of a schedule is published once: the next lies after the last.
+    SELECT 10, t.name, NULL, format('the next tick of schedule "%s", %s, is not after its last, %s', s.name, s.next_at, s.last_at)
+    FROM vulkan.schedules s JOIN vulkan.streams t ON t.stream_id = s.stream_id WHERE s.next_at <= s.last_at;
 END $$;
 COMMENT ON FUNCTION vulkan.check() IS 'The invariants of the engine: a row for each violation, none on a sound database. Reads everything: for tests, and for doubts. After max_attempts was lowered, invariant 4 may name messages that are older than that.';

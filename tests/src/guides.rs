@@ -4,6 +4,9 @@
 #[doc = include_str!("../../docs/guides/README.md")]
 mod index {}
 
+#[doc = include_str!("../../docs/guides/events-and-middleware.md")]
+mod events_and_middleware {}
+
 #[doc = include_str!("../../docs/guides/priorities.md")]
 mod priorities {}
 
@@ -12,3 +15,15 @@ mod limits {}
 
 #[doc = include_str!("../../docs/guides/fairness.md")]
 mod fairness {}
+
+#[doc = include_str!("../../docs/guides/publishing.md")]
+mod publishing {}
+
+#[doc = include_str!("../../docs/guides/schedules.md")]
+mod schedules {}
+
+#[doc = include_str!("../../docs/guides/queue.md")]
+mod queue {}
+
+#[doc = include_str!("../../docs/guides/testing.md")]
+mod testing {}

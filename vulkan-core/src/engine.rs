@@ -1,4 +1,4 @@
-//! What a worker asks of the engine: claim, settle, extend, reap, look, maintain.
+//! What a worker asks of the engine: claim, settle, extend, reap, look, maintain, fire schedules.
 //!
 //! `vulkan-worker` is written on this and nothing else, and another worker can be. Each call is one
 //! round trip and one short transaction; the comments of the SQL functions of the same name say
@@ -19,6 +19,7 @@ mod complete;
 mod lease;
 mod look;
 mod maintain;
+mod schedule;
 mod settle;
 mod transaction;
 
@@ -27,6 +28,7 @@ pub use claim::Claimed;
 pub use complete::{complete, complete_many};
 pub use lease::{Held, Lost, Reaped};
 pub use look::Look;
+pub use schedule::DueSchedule;
 pub use settle::{Fate, Item, Outcome, Settlement, Verdict};
 pub use transaction::WorkTransaction;
 

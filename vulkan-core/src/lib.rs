@@ -33,7 +33,8 @@
 //! | To do | See |
 //! |---|---|
 //! | connect, migrate | [`Client`] |
-//! | publish | [`Client::publish`], [`Client::publish_in`], [`Client::publish_many`], [`Event`], [`Message`] |
+//! | publish | [`Client::publish`], [`Client::publish_in`], [`Client::publish_many`], [`Client::publisher`], [`Event`], [`Message`] |
+//! | publish again and again | [`Schedule`], [`Client::put_schedule`], [`Client::schedules`], [`Cron`] |
 //! | make streams and groups | [`Client::create_stream`], [`Client::ensure_group`] |
 //! | limit a group | [`Limits`], [`Client::set_prefix_limit`], [`Client::reset_breaker`] |
 //! | read a stream | [`Client::read`], [`Client::reader`] |
@@ -53,6 +54,7 @@ mod migrate;
 mod operate;
 mod position;
 mod publish;
+mod schedule;
 mod wake;
 
 pub use client::Client;
@@ -63,7 +65,10 @@ pub use group::{Binding, GroupOptions, Mode, OnDead};
 pub use limits::{Limit, Limits};
 pub use operate::{DryRun, GroupOverview, Inspected, Redrive, Replayed, Status};
 pub use position::Position;
-pub use publish::{IntoMessage, Message};
+pub use publish::{IntoMessage, Message, Published, Publisher, PublisherOptions};
+pub use schedule::{
+    Cron, CronError, Missed, Schedule, ScheduleError, ScheduleMistake, ScheduleOverview,
+};
 pub use vulkan_names::{
     Backoff, BackoffError, Breaker, BreakerError, DurationError, GroupName, KindPattern, NameError,
     Problem, Rate, RateError, Start, StartError, Subject,

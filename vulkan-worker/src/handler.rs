@@ -6,7 +6,10 @@
 
 use std::future::Future;
 
+mod batch;
+mod batch_handler;
 mod call;
+mod checkpoint;
 mod decode;
 mod delivery;
 mod delivery_builder;
@@ -14,26 +17,35 @@ mod erased;
 mod error;
 mod error_message;
 mod extract;
+mod failure;
 mod into_handler;
 mod into_result;
 mod options;
 mod options_check;
+mod received;
 mod result_ext;
 mod state;
 mod tx;
 mod tx_slot;
 
+pub use batch::Batch;
+pub use batch_handler::{BatchHandler, ByHandInBatches, FromBatch, InBatches};
 pub use call::Call;
+pub use checkpoint::CheckpointError;
+pub(crate) use checkpoint::Checkpoints;
 pub use decode::DecodeError;
 pub use delivery::Delivery;
 pub use delivery_builder::DeliveryBuilder;
 pub use erased::ErasedHandler;
 pub use error::{Disposition, HandlerError};
+pub(crate) use error_message::cut;
 pub use extract::{DeliveryArgument, FromDelivery};
+pub use failure::Failure;
 pub use into_handler::{ByHand, IntoHandler};
 pub use into_result::IntoResult;
 pub use options::HandlerOptions;
 pub use options_check::OptionsError;
+pub use received::{BatchPayload, Received};
 pub use result_ext::ResultExt;
 pub use state::{FromRef, State};
 pub use tx::Tx;
@@ -110,4 +122,14 @@ pub trait Handler<S>: Send + Sync + 'static {
     /// when the lease is lost, or at the end of the grace period of a shutdown.
     /// [`Delivery::cancelled`] tells beforehand in the last two cases.
     fn call(&self, delivery: &Delivery, state: &S) -> impl Future<Output = Result> + Send;
+
+    /// Forgets the type, but not whether it takes batches.
+    #[doc(hidden)]
+    fn erase(self) -> ErasedHandler<S>
+    where
+        Self: Sized,
+        S: Sync,
+    {
+        ErasedHandler::one_by_one(self)
+    }
 }

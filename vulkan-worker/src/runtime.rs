@@ -10,10 +10,12 @@
 //! | [`lookout`] | wakes the claimers that sleep: by the bell, or by looking about once a second | one |
 //! | [`keeper`] | extends the leases of what is still in work | one |
 //! | [`housekeeping`] | reaps lost leases, rolls slots | two |
+//! | [`scheduler`] | fires the recurring events that are due | one |
 //!
 //! What the tasks of a group share is its [`ledger`]; what all runners share, the [`slots`] of the process.
 //! What happens is told as [`events`], of which [`log`] makes the log.
 
+mod alone;
 mod assigned;
 mod builder;
 mod claimer;
@@ -27,17 +29,22 @@ mod keeper;
 mod ledger;
 mod log;
 mod lookout;
+mod overrides;
 mod pace;
 mod patience;
+mod redact;
 mod registry;
 mod runner;
+mod scheduler;
 mod settler;
 mod shutdown;
 mod slots;
 mod worker;
 
+pub use alone::{attempt, attempt_batch};
 pub use builder::WorkerBuilder;
 pub use error::{BuildError, Mistake, RunError};
 pub use events::{Attempt, DatabaseCall, Interruption, WorkerEvent};
+pub use overrides::Overrides;
 pub use shutdown::{IntoShutdown, Shutdown, shutdown_signal};
 pub use worker::Worker;

@@ -121,14 +121,19 @@
 //! # Ok(()) }
 //! ```
 //!
+//! The crate `vulkan-testing` calls handlers as a worker does, and has a database for each test.
+//!
 //! # What is where
 //!
 //! | To do | See |
 //! |---|---|
 //! | connect, migrate, make a stream | [`Client`] |
-//! | publish | [`Client::publish`], [`Client::publish_in`], [`Client::publish_many`]; with headers, a delay or a dedup id [`Message`] |
+//! | publish | [`Client::publish`], [`Client::publish_in`], [`Client::publish_many`], [`Client::publisher`]; with headers, a delay or a dedup id [`Message`] |
+//! | publish again and again | [`Schedule`], [`Cron`], [`WorkerBuilder::schedule`], [`Client::put_schedule`], [`Client::schedules`] |
 //! | handle | [`handler`](macro@handler), [`Handler`], [`Worker`] |
+//! | have a plain job queue | [`Queue`] |
 //! | have effects exactly once | [`Tx`], [`Delivery::complete_in`] |
+//! | put middleware around handlers | [`WorkerBuilder::layer`], [`HandlerService`] |
 //! | listen to what a worker does | [`WorkerBuilder::on_event`], [`WorkerEvent`] |
 //! | limit a group over all workers | [`Limits`], [`HandlerOptions`], [`Client::set_prefix_limit`], [`Client::reset_breaker`] |
 //! | read without a worker | [`Client::read`], [`Client::reader`] |
@@ -137,20 +142,23 @@
 
 #[doc(inline)]
 pub use vulkan_core::{
-    Backoff, BackoffError, Binding, Breaker, BreakerError, Client, DryRun, DurationError, Error,
-    Event, GroupName, GroupOptions, GroupOverview, Inspected, IntoMessage, KindPattern, Limit,
-    Limits, LogEvent, Message, Mode, NameError, OnDead, PartitionKey, Position, Problem, Rate,
-    RateError, Reader, ReaderEvents, Redrive, Refusal, Replayed, Start, StartError, Status,
-    Subject, engine,
+    Backoff, BackoffError, Binding, Breaker, BreakerError, Client, Cron, CronError, DryRun,
+    DurationError, Error, Event, GroupName, GroupOptions, GroupOverview, Inspected, IntoMessage,
+    KindPattern, Limit, Limits, LogEvent, Message, Missed, Mode, NameError, OnDead, PartitionKey,
+    Position, Problem, Published, Publisher, PublisherOptions, Rate, RateError, Reader,
+    ReaderEvents, Redrive, Refusal, Replayed, Schedule, ScheduleError, ScheduleMistake,
+    ScheduleOverview, Start, StartError, Status, Subject, engine,
 };
 #[doc(inline)]
 pub use vulkan_macros::{Event, handler};
 #[doc(inline)]
 pub use vulkan_worker::{
-    Attempt, BuildError, DatabaseCall, DecodeError, Delivery, DeliveryBuilder, Disposition,
-    ErasedHandler, FromDelivery, FromRef, Handler, HandlerError, HandlerOptions, Interruption,
-    IntoHandler, IntoResult, IntoShutdown, Mistake, OptionsError, Result, ResultExt, RunError,
-    Shutdown, State, Tx, TxError, Worker, WorkerBuilder, WorkerEvent, shutdown_signal,
+    Attempt, Batch, BatchHandler, BuildError, CheckpointError, DatabaseCall, DecodeError, Delivery,
+    DeliveryBuilder, Disposition, ErasedHandler, Failure, FromBatch, FromDelivery, FromRef,
+    Handler, HandlerCall, HandlerError, HandlerOptions, HandlerService, InBatches, Interruption,
+    IntoHandler, IntoResult, IntoShutdown, Job, JobWithState, Mistake, OptionsError, Overrides,
+    Queue, QueueWorker, Received, Result, ResultExt, RunError, Shutdown, State, Tx, TxError,
+    Worker, WorkerBuilder, WorkerEvent, shutdown_signal,
 };
 
 /// What the code written by the macros refers to. Not part of the public interface.

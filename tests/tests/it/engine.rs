@@ -2,6 +2,8 @@
 
 /// The schema itself: comments, the promised queries, housekeeping.
 mod catalog;
+/// How far a handler came: saved, found again, forgotten.
+mod checkpoints;
 /// Bare cursors: who reads, and from where.
 mod cursors;
 /// The last stable offset: what readers may see, and when.
@@ -16,3 +18,5 @@ mod limits;
 mod publish;
 /// Random histories, held against a model after every step.
 mod random;
+/// Recurring events: each tick once, whatever happens.
+mod schedules;

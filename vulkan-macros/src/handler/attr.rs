@@ -3,32 +3,12 @@ use std::time::Duration;
 use proc_macro2::TokenStream;
 use syn::{Path, parse_quote};
 use vulkan_names::{
-    Backoff, Breaker, MAX_RETRIES, Rate, Start, Subject, check_name, check_pattern,
+    Backoff, Breaker, HANDLER_KEYS, MAX_RETRIES, Rate, Start, Subject, check_name, check_pattern,
 };
 
 use crate::ctxt::Ctxt;
-use crate::entry::{Entries, Key};
+use crate::entry::Entries;
 use crate::value;
-
-const KEYS: &[Key] = &[
-    Key::new("stream", r#""orders""#),
-    Key::new("group", r#""fraud""#),
-    Key::new("kinds", r#"["order.placed", "order.*.paid"]"#),
-    Key::new("retries", "5"),
-    Key::new("backoff", r#""2s..5m""#),
-    Key::new("timeout", r#""30s""#),
-    Key::new("lease", r#""30s""#),
-    Key::new("concurrency", "8"),
-    Key::new("max_in_flight", "100"),
-    Key::new("max_in_flight_per_prefix", "5"),
-    Key::new("prefix_delimiter", r#"":""#),
-    Key::new("rate", r#""100/s""#),
-    Key::new("burst", "20"),
-    Key::new("breaker", r#""50% of 20 in 1m, pause 30s""#),
-    Key::new("start", r#""latest""#),
-    Key::new("name", r#""screen""#),
-    Key::new("crate", "::vulkan"),
-];
 
 /// The keys as they were written. What is wrong or absent is `None`.
 pub(super) struct Attr {
@@ -40,6 +20,11 @@ pub(super) struct Attr {
     pub(super) timeout: Option<Duration>,
     pub(super) lease: Option<Duration>,
     pub(super) concurrency: Option<u32>,
+    pub(super) batch: Option<u32>,
+    /// Whether it takes batches, even if what stands there as their size is wrong.
+    pub(super) in_batches: bool,
+    pub(super) priority: Option<i32>,
+    pub(super) weight: Option<u32>,
     pub(super) max_in_flight: Option<u32>,
     pub(super) max_in_flight_per_prefix: Option<u32>,
     pub(super) prefix_delimiter: Option<String>,
@@ -53,8 +38,8 @@ pub(super) struct Attr {
 
 impl Attr {
     pub(super) fn read(cx: &Ctxt, tokens: TokenStream) -> Self {
-        let entries = Entries::read(cx, KEYS, tokens);
-        entries.require(cx, "handler", KEYS, &["stream", "group"]);
+        let entries = Entries::read(cx, HANDLER_KEYS, tokens);
+        entries.require(cx, "handler", HANDLER_KEYS, &["stream", "group"]);
         let mut attr = Self {
             stream: None,
             group: None,
@@ -64,6 +49,10 @@ impl Attr {
             timeout: None,
             lease: None,
             concurrency: None,
+            batch: None,
+            in_batches: false,
+            priority: None,
+            weight: None,
             max_in_flight: None,
             max_in_flight_per_prefix: None,
             prefix_delimiter: None,
@@ -87,6 +76,12 @@ impl Attr {
                 "kinds" => attr.kinds = value::texts(cx, entry, check_pattern),
                 "retries" => attr.retries = value::integer(cx, entry, 0..=MAX_RETRIES),
                 "concurrency" => attr.concurrency = value::integer(cx, entry, 1..=u32::MAX),
+                "batch" => {
+                    attr.in_batches = true;
+                    attr.batch = value::integer(cx, entry, 1..=u32::MAX);
+                }
+                "priority" => attr.priority = value::integer(cx, entry, i32::MIN..=i32::MAX),
+                "weight" => attr.weight = value::integer(cx, entry, 1..=u32::MAX),
                 "timeout" => attr.timeout = value::duration(cx, entry),
                 "lease" => attr.lease = value::duration(cx, entry),
                 "max_in_flight" => attr.max_in_flight = value::integer(cx, entry, 1..=u32::MAX),

@@ -54,8 +54,10 @@ pub struct HandlerOptions {
     pub timeout: Option<Duration>,
     /// How long a delivery stays with a worker that gives no sign of life.
     pub lease: Option<Duration>,
-    /// How many deliveries one worker handles at once.
+    /// How many deliveries one worker handles at once; of a handler that takes batches, how many batches.
     pub concurrency: Option<usize>,
+    /// How many messages a handler that takes batches gets at most at once.
+    pub batch: Option<usize>,
     /// Whose deliveries get a free slot of the process first: the higher number. 0 unless set.
     pub priority: Option<i32>,
     /// How large its share of the slots is among handlers of one priority. 1 unless set.
@@ -83,8 +85,13 @@ impl HandlerOptions {
     pub const DEFAULT_BACKOFF: Backoff = Backoff::DEFAULT;
     /// The lease of a group that asks for none: thirty seconds.
     pub const DEFAULT_LEASE: Duration = Duration::from_secs(30);
+    /// The shortest lease: a tenth of a second. Workers extend their leases three times within one.
+    pub const MIN_LEASE: Duration = Duration::from_millis(100);
     /// The start of a group that asks for none: the oldest event there is.
     pub const DEFAULT_START: Start = Start::Earliest;
+
+    /// The most messages in a batch of a handler that takes batches and says no number.
+    pub const DEFAULT_BATCH: usize = 100;
 
     /// Options that leave all but the stream and the group to the defaults.
     ///
@@ -101,6 +108,7 @@ impl HandlerOptions {
             timeout: None,
             lease: None,
             concurrency: None,
+            batch: None,
             priority: None,
             weight: None,
             max_in_flight: None,
@@ -177,6 +185,12 @@ impl HandlerOptions {
     /// quarters and one quarter of the time in slots, while both have work.
     pub fn weight(mut self, weight: u32) -> Self {
         self.weight = Some(weight);
+        self
+    }
+
+    /// Sets how many messages a [`BatchHandler`](crate::BatchHandler) gets at most at once.
+    pub fn batch(mut self, most: usize) -> Self {
+        self.batch = Some(most);
         self
     }
 

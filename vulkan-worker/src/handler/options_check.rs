@@ -25,6 +25,15 @@ pub enum OptionsError {
         /// The field of [`HandlerOptions`].
         field: &'static str,
     },
+    /// A lease that no worker can keep.
+    #[error(
+        "lease {lease:?} is shorter than {:?}; it bounds how late a crash is noticed, not how long a handler may take",
+        HandlerOptions::MIN_LEASE
+    )]
+    ShortLease {
+        /// The lease asked for.
+        lease: Duration,
+    },
     /// More retries than anybody means.
     #[error("{retries} retries are more than {MAX_RETRIES}")]
     TooManyRetries {
@@ -112,6 +121,10 @@ impl HandlerOptions {
                 needs: "rate",
             });
         }
+        let short = |lease: &Duration| !lease.is_zero() && *lease < Self::MIN_LEASE;
+        if let Some(lease) = self.lease.filter(short) {
+            errors.push(OptionsError::ShortLease { lease });
+        }
         let initial = self.backoff.map(|backoff| backoff.initial);
         let no_rate = |rate: vulkan_names::Rate| rate.attempts == 0 || rate.per.is_zero();
         let zeros = [
@@ -119,6 +132,7 @@ impl HandlerOptions {
             ("timeout", self.timeout == Some(Duration::ZERO)),
             ("lease", self.lease == Some(Duration::ZERO)),
             ("concurrency", self.concurrency == Some(0)),
+            ("batch", self.batch == Some(0)),
             ("weight", self.weight == Some(0)),
             ("max_in_flight", self.max_in_flight == Some(0)),
             (

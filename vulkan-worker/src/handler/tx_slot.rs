@@ -63,6 +63,10 @@ impl TxSource {
         }
     }
 
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
     async fn begin(&self) -> Result<Lent, TxError> {
         let permit = match &self.permits {
             // Never closed.
@@ -120,7 +124,7 @@ impl Place {
     }
 }
 
-/// The worker's side of a handler's transaction. Dropped, it gives up what is not ended.
+/// The worker's side of a handler's transaction.
 #[derive(Debug, Default)]
 pub(crate) struct TxSlot {
     source: Option<TxSource>,
@@ -128,15 +132,11 @@ pub(crate) struct TxSlot {
 }
 
 impl TxSlot {
-    pub(crate) fn new(source: Option<TxSource>) -> Self {
+    pub(crate) fn new(source: TxSource) -> Self {
         Self {
-            source,
+            source: Some(source),
             place: Arc::default(),
         }
-    }
-
-    pub(crate) fn source(&self) -> Option<&TxSource> {
-        self.source.as_ref()
     }
 
     /// Begins the one transaction there is.
@@ -165,6 +165,11 @@ impl TxSlot {
         }
     }
 
+    /// Gives the transaction up, if there is one, wherever it is: nothing of it commits from here on.
+    pub(crate) fn give_up(&self) {
+        self.place.replace(Whereabouts::Over);
+    }
+
     /// Rolls the transaction back, if there is one.
     pub(crate) async fn roll_back(&self) {
         if let Whereabouts::Here(lent) = self.place.replace(Whereabouts::Over)
@@ -172,11 +177,5 @@ impl TxSlot {
         {
             tracing::debug!(%error, "a transaction could not be rolled back; its connection is closed");
         }
-    }
-}
-
-impl Drop for TxSlot {
-    fn drop(&mut self) {
-        self.place.replace(Whereabouts::Over);
     }
 }

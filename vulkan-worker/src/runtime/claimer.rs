@@ -33,7 +33,7 @@ impl<S: Send + Sync + 'static> Claimer<S> {
         let slots = self.group.concurrency(self.crew.slots.all());
         let mut pace = Pace::new(slots);
         let mut patience = Patience::new();
-        let priority = self.group.priority();
+        let first = self.group.first_class();
         let lanes = i32::try_from(slots).unwrap_or(i32::MAX);
         while !self.stop.is_cancelled() {
             if self.group.late.swap(false, Ordering::Relaxed) {
@@ -50,8 +50,10 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                 self.unless_stopped(self.group.ledger.room.notified()).await;
                 continue;
             }
-            let outranked = self.crew.slots.until_not_outranked(priority);
-            self.unless_stopped(outranked).await;
+            let (class, priority) = first;
+            let slots = &self.crew.slots;
+            let worthwhile = slots.until_worthwhile(class, priority, self.group.ledger.load());
+            self.unless_stopped(worthwhile).await;
             if self.stop.is_cancelled() {
                 return;
             }
@@ -119,6 +121,7 @@ impl<S: Send + Sync + 'static> Claimer<S> {
             runs.into_values()
                 .filter_map(|mut run| Some((run.pop_front()?, run))),
         );
+        let mut starts = Vec::new();
         for (first, rest) in units {
             let source = match (first.lane, first.claim_hi) {
                 (Some(lane), _) => Source::Lane {
@@ -135,7 +138,11 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                 source,
                 taken,
             };
-            self.queue(unit);
+            starts.extend(self.queue(unit));
+        }
+        // Once everything is queued: a runner that takes batches takes what it finds.
+        for handler in starts {
+            self.crew.start(&self.group, handler);
         }
     }
 
@@ -153,20 +160,16 @@ impl<S: Send + Sync + 'static> Claimer<S> {
         }
     }
 
-    fn queue(&self, unit: Unit) {
-        match self.group.handler_for(&unit.first.kind) {
-            Some(handler) => {
-                let most = self.group.handlers[handler]
-                    .concurrency
-                    .min(self.crew.slots.all());
-                if self.group.ledger.queue(handler, unit, most) {
-                    self.crew.start(&self.group, handler);
-                }
-            }
-            None => {
-                let outcome = no_handler(&self.group, &unit.first);
-                self.group.ledger.refuse(&unit, outcome);
-            }
-        }
+    /// Queues a unit. Returns the handler that wants another runner by that.
+    fn queue(&self, unit: Unit) -> Option<usize> {
+        let Some(handler) = self.group.handler_for(&unit.first.kind) else {
+            let outcome = no_handler(&self.group, &unit.first);
+            self.group.ledger.refuse(&unit, outcome);
+            return None;
+        };
+        let concurrency = self.group.handlers[handler].concurrency;
+        let most = concurrency.min(self.crew.slots.all());
+        let more = self.group.ledger.queue(handler, unit, most);
+        more.then_some(handler)
     }
 }

@@ -1,3 +1,5 @@
+use vulkan_core::ScheduleMistake;
+
 use crate::handler::OptionsError;
 
 /// Why a worker cannot be built: every mistake there is, not only the first.
@@ -33,7 +35,9 @@ impl std::error::Error for BuildError {}
 #[non_exhaustive]
 pub enum Mistake {
     /// Nothing was registered.
-    #[error("no handler is registered; add one with .register(..)")]
+    #[error(
+        "neither a handler nor a schedule is registered; add one with .register(..) or .schedule(..)"
+    )]
     NoHandler,
     /// A handler was registered before `state(..)`, which it cannot ask for then.
     #[error("handler {handler:?} is registered before the state is set; call .state(..) first")]
@@ -44,6 +48,20 @@ pub enum Mistake {
     /// The process may handle nothing at once.
     #[error("concurrency is zero; give the worker at least one slot")]
     NoSlots,
+    /// A schedule is not well defined.
+    #[error("schedule {schedule:?}: {mistake}")]
+    Schedule {
+        /// The schedule's name.
+        schedule: String,
+        /// What is wrong with it.
+        mistake: ScheduleMistake,
+    },
+    /// Two schedules have the same name, so the second would take the place of the first.
+    #[error("two schedules are named {schedule:?}")]
+    SameSchedule {
+        /// The name.
+        schedule: String,
+    },
     /// An option of a handler is not valid.
     #[error("handler {handler:?}: {error}")]
     Options {
@@ -51,6 +69,42 @@ pub enum Mistake {
         handler: String,
         /// What is wrong with it.
         error: OptionsError,
+    },
+    /// A worker that looks for work all the time would do nothing else.
+    #[error("poll is zero; look for work every second, or as often as it takes")]
+    NoPoll,
+    /// Leases and records know the worker by its name.
+    #[error("the name of the worker is empty")]
+    NoName,
+    /// A handler of single messages is told how many to take at once.
+    #[error("handler {handler:?} takes one message at a time, so batch means nothing to it")]
+    NoBatches {
+        /// The handler's name.
+        handler: String,
+    },
+    /// An override names a handler that is not registered.
+    #[error("override {place} names no handler{}", did_you_mean(.nearest))]
+    UnknownHandler {
+        /// Where it stands.
+        place: String,
+        /// The handler that may have been meant.
+        nearest: Option<String>,
+    },
+    /// An override names an option that does not exist.
+    #[error("override {place} names no option{}", did_you_mean(.nearest))]
+    UnknownOption {
+        /// Where it stands.
+        place: String,
+        /// The option that may have been meant.
+        nearest: Option<String>,
+    },
+    /// The value of an override is none for its option.
+    #[error("override {place}: {problem}")]
+    Override {
+        /// Where it stands.
+        place: String,
+        /// What is wrong.
+        problem: String,
     },
     /// Two handlers of a group take the same kinds, so the second would never be called.
     #[error("handlers {first:?} and {second:?} of group {group:?} both take kind {pattern:?}")]
@@ -76,6 +130,13 @@ pub enum Mistake {
         /// The option.
         option: &'static str,
     },
+}
+
+fn did_you_mean(nearest: &Option<String>) -> String {
+    match nearest {
+        Some(name) => format!(", did you mean {name:?}?"),
+        None => String::new(),
+    }
 }
 
 /// Why a worker ended otherwise than asked.

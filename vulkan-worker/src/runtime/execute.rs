@@ -1,3 +1,5 @@
+mod batch;
+
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -6,9 +8,11 @@ use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 use vulkan_core::engine::Outcome;
 
+pub(super) use batch::{BatchStops, execute_batch};
+
 use super::assigned::Assigned;
 use super::events::{Attempt, Interruption, Listeners, WorkerEvent};
-use crate::handler::Delivery;
+use crate::handler::{Delivery, HandlerError, Result};
 
 /// How long a handler whose lease is lost may take to notice, before it is dropped.
 const NOTICE: Duration = Duration::from_secs(1);
@@ -25,10 +29,10 @@ pub(super) struct Stops {
 }
 
 /// Runs one attempt: under its timeout, its panics caught. The one place where a user's code is called.
-pub(super) async fn execute<S: Sync>(
+pub(super) async fn execute<S>(
     handler: &Assigned<S>,
-    state: &S,
     delivery: &Delivery,
+    call: impl Future<Output = Result>,
     stops: &Stops,
     listeners: &Listeners,
 ) -> Outcome {
@@ -37,14 +41,13 @@ pub(super) async fn execute<S: Sync>(
     }
     let number = delivery.attempt;
     let attempt = async {
-        let call = handler.handler.call(delivery, state);
         tokio::pin!(call);
         let limit = handler.timeout.unwrap_or(Duration::MAX);
         let answer = tokio::select! {
             biased;
             answer = &mut call => answer,
             () = stops.cut.cancelled() => return Outcome::Release,
-            () = wait(handler.timeout) => return handler.retry(number, None, format!("timed out after {limit:?}")),
+            () = wait(handler.timeout) => return handler.retry(number, &format!("timed out after {limit:?}")),
             () = stops.lost.cancelled() => {
                 delivery.cancellation.cancel();
                 // Whatever it says now is stale; it may still want to tidy up.
@@ -65,13 +68,33 @@ pub(super) async fn execute<S: Sync>(
             },
             Err(error) => {
                 delivery.tx.roll_back().await;
+                save_checkpoint(delivery, &error).await;
                 handler.outcome(number, &error)
             }
         }
     };
-    match AssertUnwindSafe(attempt).catch_unwind().await {
+    let outcome = match AssertUnwindSafe(attempt).catch_unwind().await {
         Ok(outcome) => outcome,
-        Err(panic) => handler.retry(number, None, panic_text(&*panic)),
+        Err(panic) => handler.retry(number, &panic_text(&*panic)),
+    };
+    delivery.tx.give_up();
+    outcome
+}
+
+/// Saves what an error takes along for the next attempt.
+async fn save_checkpoint(delivery: &Delivery, error: &HandlerError) {
+    let Some(value) = error.checkpoint() else {
+        return;
+    };
+    // What becomes of the message is the error's to say all the same.
+    if let Err(error) = delivery.checkpoints.save(value).await {
+        tracing::warn!(
+            stream = &*delivery.stream,
+            group = &*delivery.group,
+            offset = delivery.offset,
+            %error,
+            "the checkpoint of a failed attempt is not saved; the next attempt finds the one before"
+        );
     }
 }
 
@@ -88,14 +111,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     match text {
-        Some(text) => {
-            // Text of any size and kind; the database takes no NUL.
-            let text = text
-                .chars()
-                .take(1024)
-                .map(|c| if c == '\0' { '\u{fffd}' } else { c });
-            format!("panicked: {}", text.collect::<String>())
-        }
+        Some(text) => format!("panicked: {text}"),
         None => "panicked".into(),
     }
 }

@@ -11,7 +11,8 @@ use super::assigned::Assigned;
 use super::events::{Attempt, DatabaseCall, Interruption, Listeners, WorkerEvent};
 use super::failures::Failures;
 use super::ledger::Ledger;
-use crate::handler::{Delivery, TxSlot, TxSource};
+use super::pace::Pace;
+use crate::handler::{Checkpoints, Delivery, TxSlot, TxSource};
 
 /// A group that this worker serves, as its tasks share it.
 pub(super) struct Group<S> {
@@ -59,8 +60,15 @@ impl<S> Group<S> {
         handler: &Assigned<S>,
         message: Claimed,
         cancellation: CancellationToken,
-        tx: &TxSource,
+        source: &TxSource,
+        tx: Arc<TxSlot>,
     ) -> Delivery {
+        let held = Held {
+            group_id: self.id,
+            offset: message.offset,
+            token: message.token,
+            lane: message.lane,
+        };
         let headers = message
             .headers
             .and_then(|headers| serde_json::from_str(headers.get()).ok());
@@ -76,25 +84,22 @@ impl<S> Group<S> {
             published_at: message.published_at,
             payload: message.payload,
             cancellation,
-            held: Some(Held {
-                group_id: self.id,
-                offset: message.offset,
-                token: message.token,
-                lane: message.lane,
-            }),
-            tx: TxSlot::new(Some(tx.clone())),
+            held: Some(held),
+            checkpoints: Checkpoints::Saved(source.client().clone(), held),
+            tx,
         }
     }
 
-    /// Tells how an attempt ended, and notes a failure until it is settled.
+    /// Tells how an attempt ended, why if it was interrupted, and notes a failure until it is settled.
     pub(super) fn ended(
         &self,
         attempt: Attempt<'_>,
         token: i64,
         outcome: &Outcome,
-        lost: bool,
+        interrupted: Interruption,
         took: Duration,
     ) {
+        let lost = interrupted == Interruption::LeaseLost;
         let event = match outcome {
             Outcome::Retry { error, .. } | Outcome::Dead { error } => {
                 let after = match outcome {
@@ -120,11 +125,7 @@ impl<S> Group<S> {
             },
             Outcome::Release => WorkerEvent::Interrupted {
                 attempt,
-                why: if lost {
-                    Interruption::LeaseLost
-                } else {
-                    Interruption::Shutdown
-                },
+                why: interrupted,
                 took,
             },
             Outcome::Done | Outcome::Progress | Outcome::Running => {
@@ -145,17 +146,24 @@ impl<S> Group<S> {
 
     /// How many messages of the group can be in work at once here.
     pub(super) fn concurrency(&self, slots: usize) -> usize {
-        let sum = self
-            .handlers
-            .iter()
-            .map(|handler| handler.concurrency)
-            .sum::<usize>();
-        sum.min(slots)
+        let each = self.handlers.iter().map(|handler| {
+            let at_once = handler.concurrency.min(slots);
+            at_once.saturating_mul(handler.batch.unwrap_or(1))
+        });
+        let sum = each.fold(0, usize::saturating_add);
+        let batches = self.handlers.iter().filter_map(|handler| handler.batch);
+        match batches.max() {
+            // Batches fill up from what is claimed at once; beyond that they only hold memory.
+            Some(largest) => sum
+                .min(slots.saturating_mul(largest))
+                .min(Pace::MOST.max(largest)),
+            None => sum.min(slots),
+        }
     }
 
-    /// The highest priority of its handlers.
-    pub(super) fn priority(&self) -> i32 {
-        let priorities = self.handlers.iter().map(|handler| handler.priority);
-        priorities.max().unwrap_or_default()
+    /// The class of slots, and the priority, of its handler with the highest.
+    pub(super) fn first_class(&self) -> (usize, i32) {
+        let first = self.handlers.iter().max_by_key(|handler| handler.priority);
+        first.map_or((0, 0), |handler| (handler.class, handler.priority))
     }
 }

@@ -3,6 +3,7 @@
 
 mod gather;
 mod hold;
+mod take;
 mod unit;
 
 use std::collections::{HashMap, VecDeque};
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use vulkan_core::engine::{Item, Outcome};
 
 pub(super) use gather::Due;
+pub(super) use take::Taken;
 pub(super) use unit::{Source, Unit};
 
 /// What a worker holds of one group.
@@ -76,14 +78,6 @@ struct Running {
     source: Source,
     lost: bool,
     cancel: CancellationToken,
-}
-
-/// A message in work.
-#[derive(Debug)]
-pub(super) struct Run {
-    pub(super) id: u64,
-    /// Cancelled when the lease is lost.
-    pub(super) lost: CancellationToken,
 }
 
 impl Ledger {
@@ -149,49 +143,13 @@ impl Ledger {
             );
         }
         book.queues[handler].push_back(unit);
-        let more = book.runners[handler] < most_runners;
-        if more {
-            book.runners[handler] += 1;
-        }
-        more
+        book.wants_runner(handler, most_runners)
     }
 
     /// Notes what becomes of a unit that is not handled here.
     pub(super) fn refuse(&self, unit: &Unit, outcome: Outcome) {
         self.book().say(unit.first.offset, unit.source, outcome);
         self.due.notify_one();
-    }
-
-    /// The next unit for a runner of a handler. `None` ends the runner.
-    pub(super) fn next(&self, handler: usize) -> Option<Unit> {
-        let mut book = self.book();
-        let unit = if book.closed {
-            None
-        } else {
-            book.queues[handler].pop_front()
-        };
-        if unit.is_none() {
-            book.runners[handler] -= 1;
-        }
-        unit
-    }
-
-    /// Notes that a message without a lane is in work.
-    pub(super) fn start(&self, offset: i64, source: Source) -> Run {
-        let mut book = self.book();
-        let id = book.next_run;
-        book.next_run += 1;
-        let lost = CancellationToken::new();
-        book.running.insert(
-            id,
-            Running {
-                offset,
-                source,
-                lost: false,
-                cancel: lost.clone(),
-            },
-        );
-        Run { id, lost }
     }
 
     /// Notes what became of a message that was started.
@@ -214,15 +172,6 @@ impl Ledger {
         if due {
             self.due.notify_one();
         }
-    }
-
-    /// The token that is cancelled when the lease of a lane is lost.
-    pub(super) fn lane_lost(&self, lane: i64, token: i64) -> CancellationToken {
-        let book = self.book();
-        book.lanes
-            .get(&(lane, token))
-            .map(|held| held.cancel.clone())
-            .unwrap_or_default()
     }
 
     /// Notes that a message of a run is done and which one comes next. Returns whether to go on with it.
@@ -275,6 +224,15 @@ impl Ledger {
 }
 
 impl Book {
+    /// Counts another runner of a handler, unless it has enough. Returns whether it did.
+    fn wants_runner(&mut self, handler: usize, most: usize) -> bool {
+        let more = self.runners[handler] < most;
+        if more {
+            self.runners[handler] += 1;
+        }
+        more
+    }
+
     /// Puts an outcome where it will be settled from. Returns whether something is due by that.
     fn say(&mut self, offset: i64, source: Source, outcome: Outcome) -> bool {
         let done = outcome == Outcome::Done;

@@ -1,15 +1,17 @@
 use std::collections::HashSet;
-use std::time::Duration;
 
 use vulkan_core::{Binding, GroupOptions, KindPattern, Limits};
 
 use super::error::Mistake;
 use crate::handler::{ErasedHandler, HandlerOptions};
+use crate::layer::Stack;
 
 /// A handler and its options, as registered.
 pub(super) struct Registered<S> {
     pub(super) handler: ErasedHandler<S>,
     pub(super) options: HandlerOptions,
+    /// Around this handler alone.
+    pub(super) layers: Stack,
 }
 
 /// The handlers of one group, checked.
@@ -21,13 +23,7 @@ pub(super) struct Served<S> {
 
 /// Sorts handlers into groups, and finds every mistake.
 pub(super) fn sort<S>(handlers: Vec<Registered<S>>) -> Result<Vec<Served<S>>, Vec<Mistake>> {
-    let mut mistakes: Vec<Mistake> = handlers
-        .iter()
-        .flat_map(|one| own_mistakes(&one.options))
-        .collect();
-    if handlers.is_empty() {
-        mistakes.push(Mistake::NoHandler);
-    }
+    let mut mistakes: Vec<Mistake> = handlers.iter().flat_map(own_mistakes).collect();
     let mut groups: Vec<Served<S>> = Vec::new();
     for one in handlers {
         let served = groups.iter_mut().find(|served| {
@@ -57,15 +53,21 @@ pub(super) fn sort<S>(handlers: Vec<Registered<S>>) -> Result<Vec<Served<S>>, Ve
     }
 }
 
-fn own_mistakes(options: &HandlerOptions) -> Vec<Mistake> {
+fn own_mistakes<S>(one: &Registered<S>) -> Vec<Mistake> {
+    let options = &one.options;
     let errors = options.check().err().unwrap_or_default();
     let handler = options.name.to_string();
+    let idle = options.batch.is_some() && !one.handler.takes_batches();
+    let idle = idle.then(|| Mistake::NoBatches {
+        handler: handler.clone(),
+    });
     errors
         .into_iter()
         .map(|error| Mistake::Options {
             handler: handler.clone(),
             error,
         })
+        .chain(idle)
         .collect()
 }
 
@@ -157,10 +159,7 @@ impl<S> Served<S> {
                 // Each worker computes its handlers' own delays.
                 _ => None,
             },
-            lease: options()
-                .filter_map(|options| options.lease)
-                .max()
-                .map(|lease| lease.max(Duration::from_millis(100))),
+            lease: options().filter_map(|options| options.lease).max(),
             limits: self.limits(),
             ..GroupOptions::default()
         }

@@ -1,3 +1,6 @@
+mod batch;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -5,12 +8,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vulkan_core::engine::{Claimed, Outcome};
 
-use super::events::{Attempt, WorkerEvent};
+use super::assigned::Assigned;
+use super::events::{Attempt, Interruption, WorkerEvent};
 use super::execute::{Stops, execute};
 use super::group::Group;
-use super::ledger::{Source, Unit};
+use super::ledger::{Source, Taken, Unit};
 use super::slots::Slots;
-use crate::handler::TxSource;
+use crate::handler::{Delivery, Result, TxSlot, TxSource};
+use crate::layer::HandlerCall;
 
 /// How long a runner keeps its slot while others wait for one.
 const TURN: Duration = Duration::from_millis(10);
@@ -50,11 +55,21 @@ impl<S: Send + Sync + 'static> Crew<S> {
     }
 
     /// Works until the handler's queue is empty.
-    async fn run(&self, group: &Group<S>, handler: usize) {
-        let mut slot = self.slots.acquire(group.handlers[handler].class).await;
+    async fn run(&self, group: &Arc<Group<S>>, handler: usize) {
+        let Assigned { class, batch, .. } = group.handlers[handler];
+        let mut slot = self.slots.acquire(class).await;
         let mut turn = Instant::now();
-        while let Some(unit) = group.ledger.next(handler) {
-            self.unit(group, handler, unit).await;
+        loop {
+            match batch {
+                None => match group.ledger.next(handler) {
+                    Some(taken) => self.unit(group, handler, taken).await,
+                    None => break,
+                },
+                Some(most) => match group.ledger.next_batch(handler, most) {
+                    batch if batch.is_empty() => break,
+                    batch => self.batch(group, handler, batch).await,
+                },
+            }
             if turn.elapsed() > TURN || self.slots.is_outranked(&slot) {
                 slot = self.slots.take_turns(slot).await;
                 turn = Instant::now();
@@ -63,54 +78,93 @@ impl<S: Send + Sync + 'static> Crew<S> {
         drop(slot);
     }
 
-    async fn unit(&self, group: &Group<S>, handler: usize, unit: Unit) {
-        match unit.source {
-            Source::Lane { lane, token } => self.lane(group, unit, lane, token).await,
-            source => {
-                // Held to the end: the permit of a message that came back from a lost lease.
-                let Unit { first, _solo, .. } = unit;
-                let run = group.ledger.start(first.offset, source);
-                let stops = Stops {
-                    lost: run.lost,
-                    leaving: self.leaving.clone(),
-                    cut: self.cut.clone(),
-                };
-                let outcome = self.message(group, handler, first, &stops).await;
-                group.ledger.end(run.id, outcome);
-            }
-        }
-    }
-
-    /// The messages of one key, one after the other, up to the first that does not end done.
-    async fn lane(&self, group: &Group<S>, unit: Unit, lane: i64, token: i64) {
-        let Unit {
-            first, mut rest, ..
-        } = unit;
+    async fn unit(&self, group: &Arc<Group<S>>, handler: usize, taken: Taken) {
+        let Taken { unit, run, lost } = taken;
         let stops = Stops {
-            lost: group.ledger.lane_lost(lane, token),
+            lost,
             leaving: self.leaving.clone(),
             cut: self.cut.clone(),
         };
+        match (unit.source, run) {
+            (Source::Lane { lane, token }, _) => {
+                self.lane(group, unit, (lane, token), &stops).await;
+            }
+            (_, Some(run)) => {
+                // Held to the end: the permit of a message that came back from a lost lease.
+                let Unit { first, _solo, .. } = unit;
+                let outcome = self.message(group, handler, first, &stops).await;
+                group.ledger.end(run, outcome);
+            }
+            // What has no lane has a run.
+            (_, None) => {}
+        }
+    }
+
+    /// The messages of one key, one after the other, up to the first that does not end done, or that goes
+    /// into a batch.
+    async fn lane(
+        &self,
+        group: &Arc<Group<S>>,
+        unit: Unit,
+        (lane, token): (i64, i64),
+        stops: &Stops,
+    ) {
+        let Unit {
+            first, mut rest, ..
+        } = unit;
         let mut message = first;
         loop {
             let offset = message.offset;
             let outcome = match group.handler_for(&message.kind) {
-                Some(handler) => self.message(group, handler, message, &stops).await,
+                Some(handler) => self.message(group, handler, message, stops).await,
                 None => no_handler(group, &message),
             };
-            let left = rest.len() + 1;
-            let next = match (&outcome, rest.pop_front()) {
-                (Outcome::Done, Some(next)) => next,
-                _ => {
-                    return group.ledger.lane_end(lane, token, offset, outcome, left);
-                }
+            let Some(next) = lane_step(group, (lane, token), offset, outcome, &mut rest) else {
+                return;
             };
-            if !group.ledger.lane_next(lane, token, offset, next.offset) {
-                return group
-                    .ledger
-                    .lane_end(lane, token, next.offset, Outcome::Release, left - 1);
+            match group.handler_for(&next.kind) {
+                Some(handler) if group.handlers[handler].batch.is_some() => {
+                    return self.hand_on(group, handler, next, rest);
+                }
+                _ => message = next,
             }
-            message = next;
+        }
+    }
+
+    /// Goes on with a run after a batch: its next message waits for its turn like others, whoever takes it.
+    fn go_on(&self, group: &Arc<Group<S>>, next: Claimed, mut rest: VecDeque<Claimed>) {
+        match group.handler_for(&next.kind) {
+            Some(handler) => self.hand_on(group, handler, next, rest),
+            None => {
+                let outcome = no_handler(group, &next);
+                let lane = (next.lane.unwrap_or_default(), next.token);
+                lane_step(group, lane, next.offset, outcome, &mut rest);
+            }
+        }
+    }
+
+    /// Puts the rest of a run, from `next` on, into the queue of the handler of its next message.
+    fn hand_on(
+        &self,
+        group: &Arc<Group<S>>,
+        handler: usize,
+        next: Claimed,
+        rest: VecDeque<Claimed>,
+    ) {
+        let source = Source::Lane {
+            lane: next.lane.unwrap_or_default(),
+            token: next.token,
+        };
+        let unit = Unit {
+            first: next,
+            rest,
+            source,
+            taken: Instant::now(),
+            _solo: None,
+        };
+        let most = group.handlers[handler].concurrency.min(self.slots.all());
+        if group.ledger.hand_on(handler, unit, most) {
+            self.start(group, handler);
         }
     }
 
@@ -124,15 +178,68 @@ impl<S: Send + Sync + 'static> Crew<S> {
         let handler = &group.handlers[handler];
         let _permit = handler.gate.acquire().await;
         let token = message.token;
-        let delivery = group.delivery(handler, message, stops.leaving.child_token(), &self.tx);
-        let attempt = Attempt::of(&handler.name, &delivery);
-        group.listeners.tell(&WorkerEvent::Begun { attempt });
-        let begun = Instant::now();
-        let outcome = execute(handler, &self.state, &delivery, stops, &group.listeners).await;
-        let lost = stops.lost.is_cancelled();
-        group.ended(attempt, token, &outcome, lost, begun.elapsed());
-        outcome
+        let tx = Arc::new(TxSlot::new(self.tx.clone()));
+        let delivery = group.delivery(handler, message, stops.leaving.child_token(), &self.tx, tx);
+        match &handler.layered {
+            None => {
+                // Within the future, so that a panic before the first await is caught, too.
+                let call = async { handler.handler.call(&delivery, &self.state).await };
+                attempt(group, handler, &delivery, token, stops, call).await
+            }
+            Some(layered) => {
+                let delivery = Arc::new(delivery);
+                let call = HandlerCall::one(Arc::clone(&handler.name), Arc::clone(&delivery));
+                let answer = layered.answer(call);
+                attempt(group, handler, &delivery, token, stops, answer).await
+            }
+        }
     }
+}
+
+/// One attempt, told from its beginning to its end.
+async fn attempt<S>(
+    group: &Group<S>,
+    handler: &Assigned<S>,
+    delivery: &Delivery,
+    token: i64,
+    stops: &Stops,
+    call: impl Future<Output = Result>,
+) -> Outcome {
+    let attempt = Attempt::of(&handler.name, delivery);
+    group.listeners.tell(&WorkerEvent::Begun { attempt });
+    let begun = Instant::now();
+    let outcome = execute(handler, delivery, call, stops, &group.listeners).await;
+    let why = if stops.lost.is_cancelled() {
+        Interruption::LeaseLost
+    } else {
+        Interruption::Shutdown
+    };
+    group.ended(attempt, token, &outcome, why, begun.elapsed());
+    outcome
+}
+
+/// Notes what became of a message of a run. Returns the one that comes next, if the run goes on.
+fn lane_step<S>(
+    group: &Group<S>,
+    (lane, token): (i64, i64),
+    offset: i64,
+    outcome: Outcome,
+    rest: &mut VecDeque<Claimed>,
+) -> Option<Claimed> {
+    let left = rest.len() + 1;
+    let next = match (&outcome, rest.pop_front()) {
+        (Outcome::Done, Some(next)) => next,
+        _ => {
+            group.ledger.lane_end(lane, token, offset, outcome, left);
+            return None;
+        }
+    };
+    if group.ledger.lane_next(lane, token, offset, next.offset) {
+        return Some(next);
+    }
+    let ledger = &group.ledger;
+    ledger.lane_end(lane, token, next.offset, Outcome::Release, left - 1);
+    None
 }
 
 /// What becomes of a message of a kind that no handler here takes. Another release may have one for it.

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use vulkan_core::engine::Bell;
-use vulkan_core::{Client, Error};
+use vulkan_core::{Client, Error, Schedule};
 
 use super::assigned::Assigned;
 use super::claimer::Claimer;
@@ -21,12 +21,15 @@ use super::housekeeping;
 use super::keeper;
 use super::ledger::Ledger;
 use super::lookout::Lookout;
+use super::redact::Redact;
 use super::registry::{Registered, Served, kinds};
 use super::runner::Crew;
+use super::scheduler;
 use super::settler::Settler;
 use super::shutdown::{IntoShutdown, Shutdown};
 use super::slots::Slots;
-use crate::handler::TxSource;
+use crate::handler::{HandlerOptions, TxSource};
+use crate::layer::Stack;
 
 /// How long handlers that were dropped may take to be gone.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -70,8 +73,10 @@ pub struct Worker<S> {
     client: Client,
     state: Arc<S>,
     groups: Vec<Served<S>>,
+    schedules: Vec<Schedule>,
     settings: Settings,
     listeners: Listeners,
+    layers: Stack,
 }
 
 #[derive(Debug, Clone)]
@@ -81,6 +86,7 @@ pub(super) struct Settings {
     pub(super) grace: Duration,
     pub(super) poll: Duration,
     pub(super) listen: bool,
+    pub(super) redact: Redact,
 }
 
 impl<S: Send + Sync + 'static> Worker<S> {
@@ -88,21 +94,32 @@ impl<S: Send + Sync + 'static> Worker<S> {
         client: Client,
         state: S,
         groups: Vec<Served<S>>,
+        schedules: Vec<Schedule>,
         settings: Settings,
         listeners: Listeners,
+        layers: Stack,
     ) -> Self {
         Self {
             client,
             state: Arc::new(state),
             groups,
+            schedules,
             settings,
             listeners,
+            layers,
         }
+    }
+
+    /// The groups that it serves, each as its stream and its name.
+    pub fn groups(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.groups
+            .iter()
+            .map(|served| (served.stream.as_str(), served.group.as_str()))
     }
 
     /// Works until asked to stop.
     ///
-    /// Streams and groups that do not exist are made first. Then the worker claims, handles and
+    /// Streams and groups that do not exist are made first, and schedules put. Then the worker claims, handles and
     /// settles; a database that goes away is waited for. Asked to stop, it claims nothing more, gives
     /// back what has not begun, tells running handlers (see [`Delivery::cancelled`](crate::Delivery::cancelled)),
     /// lets them finish within the grace period while their leases are still extended, gives back the
@@ -255,6 +272,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         } else {
             Bell::silent()
         };
+        let schedules = bell.schedules();
         let watch = Arc::clone(lookout).watch(
             self.client.clone(),
             bell,
@@ -280,6 +298,11 @@ impl<S: Send + Sync + 'static> Worker<S> {
             )),
             tokio::spawn(housekeeping::maintain(
                 self.client.clone(),
+                self.listeners.clone(),
+            )),
+            tokio::spawn(scheduler::fire(
+                self.client.clone(),
+                schedules,
                 self.listeners.clone(),
             )),
         ]
@@ -338,6 +361,12 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 wake: Arc::new(Notify::new()),
             }));
         }
+        for schedule in &self.schedules {
+            if let Some(stream) = schedule.stream() {
+                self.client.create_stream(stream).await?;
+            }
+            self.client.put_schedule(schedule).await?;
+        }
         if groups
             .iter()
             .any(|group| group.limited.load(Ordering::Relaxed))
@@ -364,12 +393,18 @@ impl<S: Send + Sync + 'static> Worker<S> {
         let options = &one.options;
         let concurrency = options.concurrency.unwrap_or(self.settings.slots);
         Assigned {
-            name: options.name.to_string(),
+            name: options.name.as_ref().into(),
             kinds: kinds(options),
             handler: one.handler.clone(),
+            redact: self.settings.redact.clone(),
+            layered: self.layers.around(&one.layers, &one.handler, &self.state),
             max_attempts: options.retries.map(|_| options.max_attempts()),
             backoff: options.backoff,
             timeout: options.timeout,
+            batch: one.handler.takes_batches().then(|| {
+                let batch = options.batch.unwrap_or(HandlerOptions::DEFAULT_BATCH);
+                batch.max(1)
+            }),
             concurrency,
             priority: options.priority.unwrap_or_default(),
             class,

@@ -63,7 +63,9 @@ async fn eight_processes_never_pass_the_limits() {
         };
         work.send(&db.pool).await;
     }
-    let mut processes: Vec<_> = (0..8).map(|_| Process::start_limited(&db.url())).collect();
+    let mut processes: Vec<_> = (0..8)
+        .map(|_| Process::start_as(env!("CARGO_BIN_EXE_limited-worker"), &db.url()))
+        .collect();
     let over = Arc::new(AtomicBool::new(false));
     let sampler = |sql: &'static str| {
         let over = Arc::clone(&over);

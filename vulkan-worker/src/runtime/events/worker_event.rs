@@ -216,6 +216,24 @@ pub enum WorkerEvent<'a> {
         lanes: usize,
     },
 
+    /// A recurring event was published by this worker.
+    #[non_exhaustive]
+    ScheduleFired {
+        /// The schedule.
+        schedule: &'a str,
+        /// The offsets of the ticks that were due, oldest first; none where all were left out by policy.
+        offsets: &'a [i64],
+    },
+    /// A recurring event cannot be published. Unless it passes by itself, it is noted in
+    /// `vulkan.schedule_overview`, and tried again in a minute.
+    #[non_exhaustive]
+    ScheduleFailed {
+        /// The schedule.
+        schedule: &'a str,
+        /// Why.
+        error: &'a Error,
+    },
+
     /// A call of the database failed. The worker tries again.
     #[non_exhaustive]
     Trouble {
@@ -236,6 +254,8 @@ pub enum Interruption {
     LeaseLost,
     /// The worker stops, and its grace period is over.
     Shutdown,
+    /// The lease of another message of its batch was lost, and the transaction of the batch could not commit.
+    RolledBack,
 }
 
 /// What a worker asks the database for.
@@ -256,6 +276,8 @@ pub enum DatabaseCall {
     Reap,
     /// To look after the log.
     Maintain,
+    /// To look for recurring events that are due.
+    Schedules,
 }
 
 /// The words of a log line after "cannot".
@@ -269,6 +291,7 @@ impl fmt::Display for DatabaseCall {
             Self::Look => "look for work",
             Self::Reap => "look for lost leases",
             Self::Maintain => "look after the log",
+            Self::Schedules => "look for schedules",
         })
     }
 }
@@ -278,6 +301,7 @@ impl fmt::Display for Interruption {
         f.write_str(match self {
             Self::LeaseLost => "its lease is lost",
             Self::Shutdown => "the worker stops",
+            Self::RolledBack => "its batch is rolled back",
         })
     }
 }

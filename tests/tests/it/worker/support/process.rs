@@ -16,15 +16,11 @@ pub(crate) struct Process {
 impl Process {
     /// Starts one on the database of this URL. It is killed with the value.
     pub(crate) fn start(url: &str) -> Self {
-        Self::run(env!("CARGO_BIN_EXE_test-worker"), url)
+        Self::start_as(env!("CARGO_BIN_EXE_test-worker"), url)
     }
 
-    /// Starts one of a group with limits: `src/bin/limited_worker.rs`.
-    pub(crate) fn start_limited(url: &str) -> Self {
-        Self::run(env!("CARGO_BIN_EXE_limited-worker"), url)
-    }
-
-    fn run(program: &str, url: &str) -> Self {
+    /// Starts another program in its place.
+    pub(crate) fn start_as(program: &str, url: &str) -> Self {
         let mut child = Command::new(program)
             .arg(url)
             .stdin(Stdio::piped())
