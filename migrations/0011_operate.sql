@@ -31,12 +31,13 @@ LANGUAGE plpgsql AS $$
 DECLARE
     g      vulkan.groups;
     was    text;
+    key    text;
     lane   bigint;
     note   CONSTANT text := 'skipped' || coalesce(': ' || reason, '');
 BEGIN
     PERFORM vulkan.latch(vulkan.group_id(stream, consumer_group));
     SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = vulkan.group_id(stream, consumer_group);
-    SELECT i.status, hashtextextended(e.partition_key, 0) INTO was, lane
+    SELECT i.status, e.partition_key, hashtextextended(e.partition_key, 0) INTO was, key, lane
     FROM vulkan.events e
     CROSS JOIN LATERAL vulkan.status_in(g, e."offset", e.kind, e.headers, e.partition_key) i(status)
     WHERE e.stream_id = g.stream_id AND e."offset" = skip.event_offset;
@@ -55,12 +56,16 @@ BEGIN
             last_error = concat_ws('; ', EXCLUDED.last_error, x.last_error);
     IF lane IS NOT NULL THEN
         UPDATE vulkan.lanes l SET status = 'ready', run_at = clock_timestamp()
-        WHERE l.group_id = g.group_id AND l.key_hash = lane AND (l.status = 'ready'
+        WHERE l.group_id = g.group_id AND l.key_hash = lane AND (l.status IN ('ready', 'parked')
             OR (l.status = 'blocked' AND NOT EXISTS (
                 SELECT FROM vulkan.exceptions x WHERE x.group_id = l.group_id AND x.lane = l.key_hash
                 AND x.status = 'dead' AND x."offset" > l.head AND x."offset" <= l.through)));
         PERFORM vulkan.rest_lanes(g, ARRAY(SELECT l.key_hash FROM vulkan.lanes l
             WHERE l.group_id = g.group_id AND l.key_hash = lane AND l.status = 'ready'));
+        IF g.prefixed THEN
+            -- Its lane may have been about to take the room that its prefix has.
+            PERFORM vulkan.unpark(g, ARRAY[vulkan.prefix_hash(key, g.prefix_delimiter)], ARRAY[1]::bigint[]);
+        END IF;
     END IF;
     RETURN was;
 END $$;
@@ -97,8 +102,12 @@ BEGIN
         run_at = clock_timestamp(), updated_at = clock_timestamp()
     WHERE x.group_id = g.group_id AND x."offset" = ANY (picked) AND x.status = 'dead';
     IF keys IS NOT NULL THEN
-        INSERT INTO vulkan.lanes AS l (group_id, key_hash, head, through, status, redriven, token)
-        SELECT g.group_id, k, cursor, cursor, 'ready', true, nextval('vulkan.token_seq') FROM unnest(keys) k
+        INSERT INTO vulkan.lanes AS l (group_id, key_hash, prefix_hash, head, through, status, redriven, token)
+        SELECT g.group_id, k, coalesce(p.hash, 0), cursor, cursor, 'ready', true, nextval('vulkan.token_seq')
+        FROM unnest(keys) k
+        LEFT JOIN LATERAL (SELECT vulkan.prefix_hash(e.partition_key, g.prefix_delimiter) AS hash FROM vulkan.events e
+                           WHERE e.stream_id = g.stream_id AND hashtextextended(e.partition_key, 0) = k
+                             AND e.partition_key IS NOT NULL LIMIT 1) p ON true
         ON CONFLICT ON CONSTRAINT lanes_pkey DO UPDATE SET
             redriven = true,
             -- A key blocked by this very message is free again.

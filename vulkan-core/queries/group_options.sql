@@ -1,2 +1,2 @@
-SELECT g.stream_id, g.max_attempts, g.lease
+SELECT g.stream_id, g.max_attempts, g.lease, g.limited
 FROM vulkan.groups g WHERE g.group_id = $1

@@ -1,4 +1,4 @@
-//! What a worker asks of the engine: claim, settle, extend, reap, look, maintain.
+//! What a worker asks of the engine: claim, settle, extend, reap, look, maintain, fire schedules.
 //!
 //! `vulkan-worker` is written on this and nothing else, and another worker can be. Each call is one
 //! round trip and one short transaction; the comments of the SQL functions of the same name say
@@ -19,6 +19,7 @@ mod complete;
 mod lease;
 mod look;
 mod maintain;
+mod schedule;
 mod settle;
 mod transaction;
 
@@ -27,6 +28,7 @@ pub use claim::Claimed;
 pub use complete::{complete, complete_many};
 pub use lease::{Held, Lost, Reaped};
 pub use look::Look;
+pub use schedule::DueSchedule;
 pub use settle::{Fate, Item, Outcome, Settlement, Verdict};
 pub use transaction::WorkTransaction;
 
@@ -42,6 +44,8 @@ pub struct Standing {
     pub max_attempts: u32,
     /// How long a message stays with a worker that gives no sign of life.
     pub lease: Duration,
+    /// It has limits, over all its workers.
+    pub limited: bool,
 }
 
 impl Client {
@@ -52,17 +56,19 @@ impl Client {
     /// [`Error::Database`], also if there is no group of that id.
     pub async fn standing(&self, group_id: i32) -> Result<Standing, Error> {
         let pool = self.pool().clone();
-        let (stream_id, max_attempts, lease): (i32, i32, PgInterval) = to_the_end(async move {
-            sqlx::query_as(include_str!("../queries/group_options.sql"))
-                .bind(group_id)
-                .fetch_one(&pool)
-                .await
-        })
-        .await?;
+        let (stream_id, max_attempts, lease, limited): (i32, i32, PgInterval, bool) =
+            to_the_end(async move {
+                sqlx::query_as(include_str!("../queries/group_options.sql"))
+                    .bind(group_id)
+                    .fetch_one(&pool)
+                    .await
+            })
+            .await?;
         Ok(Standing {
             stream_id,
             max_attempts: u32::try_from(max_attempts).unwrap_or(u32::MAX),
             lease: duration(lease),
+            limited,
         })
     }
 }

@@ -84,7 +84,7 @@ pub use runtime::{
     Attempt, BuildError, DatabaseCall, Interruption, IntoShutdown, Mistake, Overrides, RunError,
     Shutdown, Worker, WorkerBuilder, WorkerEvent, shutdown_signal,
 };
-pub use vulkan_core::{Backoff, Start};
+pub use vulkan_core::{Backoff, Breaker, Rate, Start};
 
 /// What the code written by `#[handler]` refers to. Not part of the public interface.
 #[doc(hidden)]

@@ -10,10 +10,12 @@
 //! | [`lookout`] | wakes the claimers that sleep: by the bell, or by looking about once a second | one |
 //! | [`keeper`] | extends the leases of what is still in work | one |
 //! | [`housekeeping`] | reaps lost leases, rolls slots | two |
+//! | [`scheduler`] | fires the recurring events that are due | one |
 //!
 //! What the tasks of a group share is its [`ledger`]; what all runners share, the [`slots`] of the process.
 //! What happens is told as [`events`], of which [`log`] makes the log.
 
+mod alone;
 mod assigned;
 mod builder;
 mod claimer;
@@ -33,11 +35,13 @@ mod patience;
 mod redact;
 mod registry;
 mod runner;
+mod scheduler;
 mod settler;
 mod shutdown;
 mod slots;
 mod worker;
 
+pub use alone::attempt;
 pub use builder::WorkerBuilder;
 pub use error::{BuildError, Mistake, RunError};
 pub use events::{Attempt, DatabaseCall, Interruption, WorkerEvent};

@@ -126,20 +126,24 @@
 //! | To do | See |
 //! |---|---|
 //! | connect, migrate, make a stream | [`Client`] |
-//! | publish | [`Client::publish`], [`Client::publish_in`], [`Client::publish_many`]; with headers, a delay or a dedup id [`Message`] |
+//! | publish | [`Client::publish`], [`Client::publish_in`], [`Client::publish_many`], [`Client::publisher`]; with headers, a delay or a dedup id [`Message`] |
+//! | publish again and again | [`Schedule`], [`Cron`], [`WorkerBuilder::schedule`], [`Client::put_schedule`], [`Client::schedules`] |
 //! | handle | [`handler`](macro@handler), [`Handler`], [`Worker`] |
 //! | have effects exactly once | [`Tx`], [`Delivery::complete_in`] |
 //! | listen to what a worker does | [`WorkerBuilder::on_event`], [`WorkerEvent`] |
+//! | limit a group over all workers | [`Limits`], [`HandlerOptions`], [`Client::set_prefix_limit`], [`Client::reset_breaker`] |
 //! | read without a worker | [`Client::read`], [`Client::reader`] |
 //! | look, redrive, replay, skip, pause | [`Client::overview`], [`Client::inspect`], [`Client::redrive`], [`Client::replay`], [`Client::skip`], [`Client::pause`] |
 //! | write a worker of one's own | [`engine`] |
 
 #[doc(inline)]
 pub use vulkan_core::{
-    Backoff, BackoffError, Binding, Client, DryRun, DurationError, Error, Event, GroupName,
-    GroupOptions, GroupOverview, Inspected, IntoMessage, KindPattern, LogEvent, Message, Mode,
-    NameError, OnDead, PartitionKey, Position, Problem, Reader, ReaderEvents, Redrive, Refusal,
-    Replayed, Start, StartError, Status, Subject, engine,
+    Backoff, BackoffError, Binding, Breaker, BreakerError, Client, Cron, CronError, DryRun,
+    DurationError, Error, Event, GroupName, GroupOptions, GroupOverview, Inspected, IntoMessage,
+    KindPattern, Limit, Limits, LogEvent, Message, Missed, Mode, NameError, OnDead, PartitionKey,
+    Position, Problem, Published, Publisher, PublisherOptions, Rate, RateError, Reader,
+    ReaderEvents, Redrive, Refusal, Replayed, Schedule, ScheduleError, ScheduleMistake,
+    ScheduleOverview, Start, StartError, Status, Subject, engine,
 };
 #[doc(inline)]
 pub use vulkan_macros::{Event, handler};

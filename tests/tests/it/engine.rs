@@ -12,7 +12,11 @@ mod horizon;
 mod lanes;
 /// Claim, settle, reap, and what operators do.
 mod lifecycle;
+/// Limits of a group, over all its workers.
+mod limits;
 /// Appending to the log: transactions, dedup ids, names and kinds.
 mod publish;
 /// Random histories, held against a model after every step.
 mod random;
+/// Recurring events: each tick once, whatever happens.
+mod schedules;

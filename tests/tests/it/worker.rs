@@ -20,6 +20,8 @@ mod half_open;
 mod handling;
 /// Order per key, and nothing but that.
 mod keyed;
+/// Limits of a group, over all its workers.
+mod limits;
 /// Options changed where the program runs.
 mod overrides;
 /// Whose messages get the slots of a process: priorities and weights.
@@ -28,6 +30,8 @@ mod priorities;
 mod processes;
 /// Secrets that errors do not give away.
 mod redact;
+/// Recurring events, fired by whoever lives.
+mod schedules;
 /// Told to stop: what ends, what goes back, how fast.
 mod shutdown;
 /// Handlers slower than their lease, and workers that stall.

@@ -3,7 +3,7 @@ use std::fmt;
 use std::time::Duration;
 
 use uuid::Uuid;
-use vulkan_core::Client;
+use vulkan_core::{Client, Schedule};
 
 use super::error::{BuildError, Mistake, RunError};
 use super::events::{Listeners, WorkerEvent};
@@ -51,6 +51,7 @@ pub struct WorkerBuilder<S> {
     client: Client,
     state: S,
     handlers: Vec<Registered<S>>,
+    schedules: Vec<Schedule>,
     /// Made before there was anything to check.
     mistakes: Vec<Mistake>,
     settings: Settings,
@@ -67,6 +68,7 @@ impl Worker<()> {
             client,
             state: (),
             handlers: Vec::new(),
+            schedules: Vec::new(),
             mistakes: Vec::new(),
             settings: Settings {
                 name: format!(
@@ -100,6 +102,7 @@ impl WorkerBuilder<()> {
             client: self.client,
             state,
             handlers: Vec::new(),
+            schedules: self.schedules,
             mistakes: early.collect(),
             settings: self.settings,
             overrides: self.overrides,
@@ -131,6 +134,14 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
         let handler = ErasedHandler::new(handler.into_handler());
         let options = change(handler.options());
         self.handlers.push(Registered { handler, options });
+        self
+    }
+
+    /// Puts a recurring event into the database when the worker starts, see [`Client::put_schedule`], its
+    /// stream made where it is not there. Every worker fires all schedules, whoever put them; one that is
+    /// no longer registered anywhere stays, until [`Client::delete_schedule`].
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.schedules.push(schedule);
         self
     }
 
@@ -242,6 +253,10 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
         if self.settings.name.is_empty() {
             mistakes.push(Mistake::NoName);
         }
+        mistakes.extend(in_schedules(&self.schedules));
+        if self.handlers.is_empty() && self.schedules.is_empty() {
+            mistakes.push(Mistake::NoHandler);
+        }
         let mut handlers = self.handlers;
         let mut options: Vec<_> = handlers.iter_mut().map(|one| &mut one.options).collect();
         mistakes.extend(apply(&self.overrides, &mut options));
@@ -250,6 +265,7 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
                 self.client,
                 self.state,
                 groups,
+                self.schedules,
                 self.settings,
                 self.listeners,
             )),
@@ -268,6 +284,26 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
     pub async fn run(self, shutdown: impl IntoShutdown) -> Result<(), RunError> {
         self.build()?.run(shutdown).await
     }
+}
+
+fn in_schedules(schedules: &[Schedule]) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    for (nth, one) in schedules.iter().enumerate() {
+        let schedule = one.name().to_owned();
+        if let Err(error) = one.check() {
+            mistakes.extend(error.mistakes().iter().map(|mistake| Mistake::Schedule {
+                schedule: schedule.clone(),
+                mistake: mistake.clone(),
+            }));
+        }
+        if schedules[..nth]
+            .iter()
+            .any(|other| other.name() == one.name())
+        {
+            mistakes.push(Mistake::SameSchedule { schedule });
+        }
+    }
+    mistakes
 }
 
 impl<S> fmt::Debug for WorkerBuilder<S> {

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, Semaphore, watch};
@@ -8,7 +9,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use vulkan_core::engine::Bell;
-use vulkan_core::{Client, Error};
+use vulkan_core::{Client, Error, Schedule};
 
 use super::assigned::Assigned;
 use super::claimer::Claimer;
@@ -23,6 +24,7 @@ use super::lookout::Lookout;
 use super::redact::Redact;
 use super::registry::{Registered, Served, kinds};
 use super::runner::Crew;
+use super::scheduler;
 use super::settler::Settler;
 use super::shutdown::{IntoShutdown, Shutdown};
 use super::slots::Slots;
@@ -70,6 +72,7 @@ pub struct Worker<S> {
     client: Client,
     state: Arc<S>,
     groups: Vec<Served<S>>,
+    schedules: Vec<Schedule>,
     settings: Settings,
     listeners: Listeners,
 }
@@ -89,6 +92,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         client: Client,
         state: S,
         groups: Vec<Served<S>>,
+        schedules: Vec<Schedule>,
         settings: Settings,
         listeners: Listeners,
     ) -> Self {
@@ -96,14 +100,22 @@ impl<S: Send + Sync + 'static> Worker<S> {
             client,
             state: Arc::new(state),
             groups,
+            schedules,
             settings,
             listeners,
         }
     }
 
+    /// The groups that it serves, each as its stream and its name.
+    pub fn groups(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.groups
+            .iter()
+            .map(|served| (served.stream.as_str(), served.group.as_str()))
+    }
+
     /// Works until asked to stop.
     ///
-    /// Streams and groups that do not exist are made first. Then the worker claims, handles and
+    /// Streams and groups that do not exist are made first, and schedules put. Then the worker claims, handles and
     /// settles; a database that goes away is waited for. Asked to stop, it claims nothing more, gives
     /// back what has not begun, tells running handlers (see [`Delivery::cancelled`](crate::Delivery::cancelled)),
     /// lets them finish within the grace period while their leases are still extended, gives back the
@@ -256,6 +268,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         } else {
             Bell::silent()
         };
+        let schedules = bell.schedules();
         let watch = Arc::clone(lookout).watch(
             self.client.clone(),
             bell,
@@ -283,6 +296,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 self.client.clone(),
                 self.listeners.clone(),
             )),
+            tokio::spawn(scheduler::fire(self.client.clone(), schedules)),
         ]
         .into_iter()
         .map(AbortOnDropHandle::new)
@@ -335,8 +349,22 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 listeners: self.listeners.clone(),
                 failures: Failures::default(),
                 late: false.into(),
+                limited: Arc::new(standing.limited.into()),
                 wake: Arc::new(Notify::new()),
             }));
+        }
+        for schedule in &self.schedules {
+            if let Some(stream) = schedule.stream() {
+                self.client.create_stream(stream).await?;
+            }
+            self.client.put_schedule(schedule).await?;
+        }
+        if groups
+            .iter()
+            .any(|group| group.limited.load(Ordering::Relaxed))
+        {
+            // A lost lease counts against a limit only for so long, and perhaps nobody was there to give it back.
+            self.client.reap(None).await?;
         }
         Ok(groups)
     }

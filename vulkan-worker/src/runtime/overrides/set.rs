@@ -31,6 +31,15 @@ fn try_set(options: &mut HandlerOptions, key: &str, value: &Value) -> Result<(),
         "batch" => options.batch = Some(count(value)?),
         "priority" => options.priority = Some(integer(value, i32::MIN..=i32::MAX)?),
         "weight" => options.weight = Some(integer(value, 1..=u32::MAX)?),
+        "max_in_flight" => options.max_in_flight = Some(integer(value, 1..=u32::MAX)?),
+        "max_in_flight_per_prefix" => {
+            options.max_in_flight_per_prefix = Some(integer(value, 1..=u32::MAX)?);
+        }
+        // Its length is checked with all other options.
+        "prefix_delimiter" => options.prefix_delimiter = Some(text(value)?.to_owned().into()),
+        "rate" => options.rate = Some(text(value)?.parse().map_err(told)?),
+        "burst" => options.burst = Some(integer(value, 1..=u32::MAX)?),
+        "breaker" => options.breaker = Some(text(value)?.parse().map_err(told)?),
         "start" => options.start = Some(text(value)?.parse().map_err(told)?),
         // By this the handler is found, and it is known when the program is compiled.
         _ => return Err("it cannot be decided at run time".into()),

@@ -1,4 +1,4 @@
-//! A worker as a process of its own: `src/bin/test_worker.rs`.
+//! A worker as a process of its own: `src/bin/test_worker.rs`, and `limited_worker.rs`.
 
 use std::process::{ExitStatus, Stdio};
 
@@ -16,11 +16,20 @@ pub(crate) struct Process {
 impl Process {
     /// Starts one on the database of this URL. It is killed with the value.
     pub(crate) fn start(url: &str) -> Self {
-        Self::start_as(env!("CARGO_BIN_EXE_test-worker"), url)
+        Self::run(env!("CARGO_BIN_EXE_test-worker"), url)
     }
 
-    /// Starts another program in its place.
-    pub(crate) fn start_as(program: &str, url: &str) -> Self {
+    /// Starts one of a group with limits: `src/bin/limited_worker.rs`.
+    pub(crate) fn start_limited(url: &str) -> Self {
+        Self::run(env!("CARGO_BIN_EXE_limited-worker"), url)
+    }
+
+    /// Starts one whose handlers work in transactions: `src/bin/tx_worker.rs`.
+    pub(crate) fn start_tx(url: &str) -> Self {
+        Self::run(env!("CARGO_BIN_EXE_tx-worker"), url)
+    }
+
+    fn run(program: &str, url: &str) -> Self {
         let mut child = Command::new(program)
             .arg(url)
             .stdin(Stdio::piped())

@@ -1,0 +1,44 @@
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use vulkan_core::engine::Outcome;
+
+use super::assigned::Assigned;
+use super::events::Listeners;
+use super::execute::{Stops, execute};
+use crate::handler::{Delivery, ErasedHandler};
+
+/// One attempt outside a worker, by the same rules: what a test asks of a handler alone.
+///
+/// The delay of a retry is the one that the handler picked, if it did: a backoff is the group's.
+pub async fn attempt<S: Sync>(
+    handler: &ErasedHandler<S>,
+    state: &S,
+    delivery: &Delivery,
+) -> Outcome {
+    let options = handler.options();
+    let handler = Assigned {
+        name: options.name.to_string(),
+        kinds: Vec::new(),
+        redact: super::redact::Redact::default(),
+        handler: handler.clone(),
+        max_attempts: Some(match options.retries {
+            Some(_) => options.max_attempts(),
+            None => delivery.max_attempts,
+        }),
+        backoff: None,
+        timeout: options.timeout,
+        concurrency: 1,
+        batch: None,
+        priority: 0,
+        class: 0,
+        gate: Arc::new(Semaphore::new(1)),
+    };
+    let stops = Stops {
+        lost: CancellationToken::new(),
+        leaving: CancellationToken::new(),
+        cut: CancellationToken::new(),
+    };
+    execute(&handler, state, delivery, &stops, &Listeners::default()).await
+}
