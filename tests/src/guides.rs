@@ -6,3 +6,15 @@ mod index {}
 
 #[doc = include_str!("../../docs/guides/priorities.md")]
 mod priorities {}
+
+#[doc = include_str!("../../docs/guides/exactly-once.md")]
+mod exactly_once {}
+
+#[doc = include_str!("../../docs/guides/handlers.md")]
+mod handlers {}
+
+#[doc = include_str!("../../docs/guides/options.md")]
+mod options {}
+
+#[doc = include_str!("../../docs/guides/results.md")]
+mod results {}
