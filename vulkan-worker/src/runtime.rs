@@ -37,6 +37,7 @@ mod scheduler;
 mod settler;
 mod shutdown;
 mod slots;
+mod trace;
 mod worker;
 
 pub use alone::attempt;

@@ -19,9 +19,10 @@ pub async fn attempt<S: Sync>(
 ) -> Outcome {
     let options = handler.options();
     let handler = Assigned {
-        name: options.name.to_string(),
+        name: options.name.as_ref().into(),
         kinds: Vec::new(),
         handler: handler.clone(),
+        layered: None,
         max_attempts: Some(match options.retries {
             Some(_) => options.max_attempts(),
             None => delivery.max_attempts,
@@ -39,5 +40,6 @@ pub async fn attempt<S: Sync>(
         leaving: CancellationToken::new(),
         cut: CancellationToken::new(),
     };
-    execute(&handler, state, delivery, &stops, &Listeners::default()).await
+    let call = async { handler.handler.call(delivery, state).await };
+    execute(&handler, delivery, call, &stops, &Listeners::default()).await
 }

@@ -14,6 +14,11 @@ use super::assigned::Assigned;
 use super::events::{Attempt, Interruption, Listeners, WorkerEvent};
 use crate::handler::{Delivery, Result};
 
+/// How the error of an attempt begins that took too long.
+pub(super) const TIMED_OUT: &str = "timed out after";
+/// How the error of an attempt begins that panicked.
+pub(super) const PANICKED: &str = "panicked";
+
 /// How long a handler whose lease is lost may take to notice, before it is dropped.
 const NOTICE: Duration = Duration::from_secs(1);
 
@@ -47,7 +52,7 @@ pub(super) async fn execute<S>(
             biased;
             answer = &mut call => answer,
             () = stops.cut.cancelled() => return Outcome::Release,
-            () = wait(handler.timeout) => return handler.retry(number, None, format!("timed out after {limit:?}")),
+            () = wait(handler.timeout) => return handler.retry(number, None, format!("{TIMED_OUT} {limit:?}")),
             () = stops.lost.cancelled() => {
                 delivery.cancellation.cancel();
                 // Whatever it says now is stale; it may still want to tidy up.
@@ -99,8 +104,8 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
                 .chars()
                 .take(1024)
                 .map(|c| if c == '\0' { '\u{fffd}' } else { c });
-            format!("panicked: {}", text.collect::<String>())
+            format!("{PANICKED}: {}", text.collect::<String>())
         }
-        None => "panicked".into(),
+        None => PANICKED.into(),
     }
 }
