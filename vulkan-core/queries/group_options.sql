@@ -1,2 +1,2 @@
-SELECT g.stream_id, g.max_attempts, g.lease
-FROM vulkan.groups g WHERE g.group_id = $1
+SELECT g.group_id, g.stream_id, g.max_attempts, g.lease
+FROM vulkan.groups g WHERE g.group_id = ANY ($1)

@@ -32,6 +32,9 @@ pub enum Error {
     /// The lease of the message is lost (`VK007`): somebody else holds it, or has it done.
     #[error("{0}")]
     Stale(Refusal),
+    /// No worker of that name, or of that version, is alive (`VK008`).
+    #[error("{0}")]
+    UnknownWorker(Refusal),
     /// A name of a stream, a group or a kind is not valid.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -196,6 +199,7 @@ impl From<sqlx::Error> for Error {
             "VK005" => Self::NoMessage(refusal()),
             "VK006" => Self::Superseded(refusal()),
             "VK007" => Self::Stale(refusal()),
+            "VK008" => Self::UnknownWorker(refusal()),
             _ => match unstorable(refused) {
                 Some(hint) => Self::invalid(explained(refused), hint),
                 None => Self::Database(error),

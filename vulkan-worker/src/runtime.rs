@@ -10,6 +10,9 @@
 //! | [`lookout`] | wakes the claimers that sleep: by the bell, or by looking about once a second | one |
 //! | [`keeper`] | extends the leases of what is still in work | one |
 //! | [`housekeeping`] | reaps lost leases, rolls slots | two |
+//! | [`pulse`] | gives signs of life, takes over changed options | one |
+//! | [`orders`] | hears of cancelled messages and of a drain | one |
+//! | [`watch`] | finds handlers that block their thread | one |
 //!
 //! What the tasks of a group share is its [`ledger`].
 
@@ -19,16 +22,20 @@ mod claimer;
 mod error;
 mod execute;
 mod group;
+mod health;
 mod housekeeping;
 mod keeper;
 mod ledger;
 mod lookout;
+mod orders;
 mod pace;
 mod patience;
+mod pulse;
 mod registry;
 mod runner;
 mod settler;
 mod shutdown;
+mod watch;
 mod worker;
 
 pub use builder::WorkerBuilder;

@@ -130,15 +130,17 @@
 //! | handle | [`handler`](macro@handler), [`Handler`], [`Worker`] |
 //! | have effects exactly once | [`Delivery::complete_in`] |
 //! | read without a worker | [`Client::read`], [`Client::reader`] |
-//! | look, redrive, replay, skip, pause | [`Client::overview`], [`Client::inspect`], [`Client::redrive`], [`Client::replay`], [`Client::skip`], [`Client::pause`] |
+//! | look, redrive, replay, skip, cancel, pause | [`Client::overview`], [`Client::inspect`], [`Client::redrive`], [`Client::replay`], [`Client::skip`], [`Client::cancel`], [`Client::pause`] |
+//! | see and drain workers | [`Client::workers`], [`Client::drain_worker`], [`Client::drain_workers`] |
 //! | write a worker of one's own | [`engine`] |
 
 #[doc(inline)]
 pub use vulkan_core::{
     Backoff, BackoffError, Binding, Client, DryRun, DurationError, Error, Event, GroupName,
-    GroupOptions, GroupOverview, Inspected, IntoMessage, KindPattern, LogEvent, Message, Mode,
-    NameError, OnDead, PartitionKey, Position, Problem, Reader, ReaderEvents, Redrive, Refusal,
-    Replayed, Start, StartError, Status, Subject, engine,
+    GroupOptions, GroupOverview, Inspected, IntoMessage, KindPattern, LiveWorker, LogEvent,
+    Message, Mode, NameError, OnDead, PartitionKey, Position, Problem, Reader, ReaderEvents,
+    Redrive, Refusal, Replayed, ServedHandler, Start, StartError, Status, Subject, WorkerState,
+    engine,
 };
 #[doc(inline)]
 pub use vulkan_macros::{Event, handler};

@@ -14,3 +14,5 @@ mod lifecycle;
 mod publish;
 /// Random histories, held against a model after every step.
 mod random;
+/// Signs of life, drains, and the options that programs declare.
+mod workers;

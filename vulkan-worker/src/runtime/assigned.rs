@@ -10,7 +10,7 @@ use crate::handler::{Disposition, ErasedHandler, HandlerError};
 
 /// A handler in its place: what of its group it takes, and its limits.
 pub(super) struct Assigned<S> {
-    pub(super) name: String,
+    pub(super) name: Arc<str>,
     /// Without any, every kind.
     pub(super) kinds: Vec<KindPattern>,
     pub(super) handler: ErasedHandler<S>,

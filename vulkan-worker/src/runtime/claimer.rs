@@ -61,6 +61,7 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                     self.hand_out(batch, solo);
                 }
                 Err(error) => {
+                    self.crew.health.trouble("cannot claim", &error);
                     tracing::warn!(stream = &*self.group.stream, group = &*self.group.name, %error, "cannot claim");
                     drop(solo);
                     self.unless_stopped(tokio::time::sleep(patience.delay()))

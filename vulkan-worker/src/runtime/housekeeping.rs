@@ -1,7 +1,10 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use vulkan_core::Client;
 
+use super::group::Group;
+use super::health::Health;
 use super::patience::jittered;
 
 /// How often a worker looks after the log: partitions ahead, slots, dedup ids.
@@ -13,10 +16,12 @@ const THOROUGH: u32 = 12;
 
 /// Gives back what lost leases hold, of all groups, whoever lost them. Every worker does it, none is
 /// elected: nobody stands alone on the way to recovery.
-pub(super) async fn reap(client: Client, shortest_lease: Duration) {
-    let every = (shortest_lease / 5).clamp(Duration::from_millis(200), Duration::from_secs(5));
+pub(super) async fn reap<S>(client: Client, groups: Vec<Arc<Group<S>>>, health: Arc<Health>) {
     let mut round = 0_u32;
     loop {
+        let shortest = groups.iter().map(|group| group.lease()).min();
+        let every = (shortest.unwrap_or(Duration::MAX) / 5)
+            .clamp(Duration::from_millis(200), Duration::from_secs(5));
         let look_back = (!round.is_multiple_of(THOROUGH)).then_some(LOOK_BACK);
         match client.reap(look_back).await {
             Ok(reaped) => {
@@ -33,6 +38,7 @@ pub(super) async fn reap(client: Client, shortest_lease: Duration) {
             // The next look is thorough: while the database was away, leases ran out.
             Err(error) => {
                 round = 0;
+                health.trouble("cannot look for lost leases", &error);
                 tracing::warn!(%error, "cannot look for lost leases");
             }
         }
@@ -41,9 +47,10 @@ pub(super) async fn reap(client: Client, shortest_lease: Duration) {
 }
 
 /// Looks after the log.
-pub(super) async fn maintain(client: Client) {
+pub(super) async fn maintain(client: Client, health: Arc<Health>) {
     loop {
         if let Err(error) = client.maintain().await {
+            health.trouble("cannot look after the log", &error);
             tracing::warn!(%error, "cannot look after the log");
         }
         tokio::time::sleep(jittered(MAINTAIN)).await;

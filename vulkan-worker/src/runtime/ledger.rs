@@ -5,7 +5,7 @@ mod gather;
 mod hold;
 mod unit;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,8 @@ struct Book {
     units: usize,
     /// Nothing is started any more; what is queued goes back.
     closed: bool,
+    /// Messages that were asked to stop, by offset and token, whoever has them.
+    asked: HashSet<(i64, i64)>,
 }
 
 #[derive(Debug)]
@@ -68,6 +70,8 @@ struct HeldLane {
     reported: Instant,
     lost: bool,
     cancel: CancellationToken,
+    /// For the message in work.
+    asked: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -76,6 +80,7 @@ struct Running {
     source: Source,
     lost: bool,
     cancel: CancellationToken,
+    asked: CancellationToken,
 }
 
 /// A message in work.
@@ -84,6 +89,8 @@ pub(super) struct Run {
     pub(super) id: u64,
     /// Cancelled when the lease is lost.
     pub(super) lost: CancellationToken,
+    /// Cancelled when the message is asked to stop.
+    pub(super) asked: CancellationToken,
 }
 
 impl Ledger {
@@ -137,6 +144,7 @@ impl Ledger {
         book.messages += 1 + unit.rest.len();
         book.units += 1;
         if let Source::Lane { lane, token } = unit.source {
+            let asked = book.asked(unit.first.offset, token);
             book.lanes.insert(
                 (lane, token),
                 HeldLane {
@@ -145,6 +153,7 @@ impl Ledger {
                     reported: unit.taken,
                     lost: false,
                     cancel: CancellationToken::new(),
+                    asked,
                 },
             );
         }
@@ -182,6 +191,11 @@ impl Ledger {
         let id = book.next_run;
         book.next_run += 1;
         let lost = CancellationToken::new();
+        let asked = match source {
+            Source::Claim(token) | Source::Own(token) | Source::Lane { token, .. } => {
+                book.asked(offset, token)
+            }
+        };
         book.running.insert(
             id,
             Running {
@@ -189,9 +203,10 @@ impl Ledger {
                 source,
                 lost: false,
                 cancel: lost.clone(),
+                asked: asked.clone(),
             },
         );
-        Run { id, lost }
+        Run { id, lost, asked }
     }
 
     /// Notes what became of a message that was started.
@@ -216,26 +231,37 @@ impl Ledger {
         }
     }
 
-    /// The token that is cancelled when the lease of a lane is lost.
-    pub(super) fn lane_lost(&self, lane: i64, token: i64) -> CancellationToken {
+    /// The token that is cancelled when the lease of a lane is lost, and the one that is cancelled when
+    /// its message in work is asked to stop.
+    pub(super) fn lane_stops(
+        &self,
+        lane: i64,
+        token: i64,
+    ) -> (CancellationToken, CancellationToken) {
         let book = self.book();
         book.lanes
             .get(&(lane, token))
-            .map(|held| held.cancel.clone())
+            .map(|held| (held.cancel.clone(), held.asked.clone()))
             .unwrap_or_default()
     }
 
-    /// Notes that a message of a run is done and which one comes next. Returns whether to go on with it.
-    pub(super) fn lane_next(&self, lane: i64, token: i64, done: i64, next: i64) -> bool {
+    /// Notes that a message of a run is done and which one comes next. Returns whether to go on with
+    /// it: then the token that is cancelled when that one is asked to stop.
+    pub(super) fn lane_next(
+        &self,
+        lane: i64,
+        token: i64,
+        done: i64,
+        next: i64,
+    ) -> Option<CancellationToken> {
         let mut book = self.book();
         book.messages -= 1;
-        let closed = book.closed;
-        let Some(held) = book.lanes.get_mut(&(lane, token)) else {
-            return false;
-        };
+        let (closed, asked) = (book.closed, book.asked(next, token));
+        let held = book.lanes.get_mut(&(lane, token))?;
         held.done = Some(done);
         held.at = next;
-        !closed && !held.lost
+        held.asked = asked.clone();
+        (!closed && !held.lost).then_some(asked)
     }
 
     /// Notes how a run ended, at which message, with so many of its messages left, that one included.
@@ -275,6 +301,15 @@ impl Ledger {
 }
 
 impl Book {
+    /// The token of a message that comes to be in work: cancelled already, if it was asked to stop before.
+    fn asked(&self, offset: i64, token: i64) -> CancellationToken {
+        let asked = CancellationToken::new();
+        if self.asked.contains(&(offset, token)) {
+            asked.cancel();
+        }
+        asked
+    }
+
     /// Puts an outcome where it will be settled from. Returns whether something is due by that.
     fn say(&mut self, offset: i64, source: Source, outcome: Outcome) -> bool {
         let done = outcome == Outcome::Done;

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use vulkan_core::Client;
 use vulkan_core::engine::{Bell, Listening, Look};
 
 use super::group::Group;
+use super::health::Health;
 use super::patience::{Patience, jittered};
 
 /// How long the lookout stays armed after the last group went to work: sleepers that are woken many
@@ -27,6 +29,7 @@ const ARMING: Duration = Duration::from_millis(50);
 pub(super) struct Lookout {
     asleep: Mutex<HashMap<i32, Sleeper>>,
     changed: Notify,
+    rung: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -50,6 +53,11 @@ impl Lookout {
         self.asleep().remove(&group.id);
     }
 
+    /// Whether the bell has rung since this was last asked.
+    pub(super) fn rung(&self) -> bool {
+        self.rung.swap(false, Ordering::Relaxed)
+    }
+
     fn asleep(&self) -> MutexGuard<'_, HashMap<i32, Sleeper>> {
         self.asleep.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -70,7 +78,13 @@ impl Lookout {
     }
 
     /// Keeps watch until dropped.
-    pub(super) async fn watch(self: Arc<Self>, client: Client, bell: Bell, poll: Duration) {
+    pub(super) async fn watch(
+        self: Arc<Self>,
+        client: Client,
+        bell: Bell,
+        poll: Duration,
+        health: Arc<Health>,
+    ) {
         let mut patience = Patience::new();
         let mut soon = SOON.0;
         loop {
@@ -91,6 +105,7 @@ impl Lookout {
             let looks = match client.look(&sleepers).await {
                 Ok(looks) => looks,
                 Err(error) => {
+                    health.trouble("cannot look for work", &error);
                     tracing::warn!(%error, "cannot look for work");
                     tokio::time::sleep(patience.delay()).await;
                     continue;
@@ -109,6 +124,7 @@ impl Lookout {
                 // A ring is worth a claim without a look.
                 streams = bell.rung() => {
                     soon = SOON.0;
+                    self.rung.store(true, Ordering::Relaxed);
                     self.wake(|_, stream| streams.contains(&stream));
                 }
                 () = tokio::time::sleep(rest) => {}

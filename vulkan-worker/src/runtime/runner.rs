@@ -8,6 +8,7 @@ use vulkan_core::engine::{Claimed, Outcome};
 
 use super::execute::{Stops, execute};
 use super::group::Group;
+use super::health::Health;
 use super::ledger::{Source, Unit};
 
 /// How long a runner keeps its slot while others wait for one.
@@ -24,6 +25,9 @@ pub(super) struct Crew<S> {
     pub(super) leaving: CancellationToken,
     /// Ends all handlers.
     pub(super) cut: CancellationToken,
+    /// How long a handler whose message was cancelled may take to end.
+    pub(super) notice: Duration,
+    pub(super) health: Arc<Health>,
 }
 
 impl<S> Clone for Crew<S> {
@@ -35,6 +39,8 @@ impl<S> Clone for Crew<S> {
             runners: self.runners.clone(),
             leaving: self.leaving.clone(),
             cut: self.cut.clone(),
+            notice: self.notice,
+            health: Arc::clone(&self.health),
         }
     }
 }
@@ -76,11 +82,7 @@ impl<S: Send + Sync + 'static> Crew<S> {
                 // Held to the end: the permit of a message that came back from a lost lease.
                 let Unit { first, _solo, .. } = unit;
                 let run = group.ledger.start(first.offset, source);
-                let stops = Stops {
-                    lost: run.lost,
-                    leaving: self.leaving.clone(),
-                    cut: self.cut.clone(),
-                };
+                let stops = self.stops(run.lost, run.asked);
                 let outcome = self.message(group, handler, first, &stops).await;
                 group.ledger.end(run.id, outcome);
             }
@@ -92,11 +94,8 @@ impl<S: Send + Sync + 'static> Crew<S> {
         let Unit {
             first, mut rest, ..
         } = unit;
-        let stops = Stops {
-            lost: group.ledger.lane_lost(lane, token),
-            leaving: self.leaving.clone(),
-            cut: self.cut.clone(),
-        };
+        let (lost, asked) = group.ledger.lane_stops(lane, token);
+        let mut stops = self.stops(lost, asked);
         let mut message = first;
         loop {
             let offset = message.offset;
@@ -111,12 +110,24 @@ impl<S: Send + Sync + 'static> Crew<S> {
                     return group.ledger.lane_end(lane, token, offset, outcome, left);
                 }
             };
-            if !group.ledger.lane_next(lane, token, offset, next.offset) {
+            let Some(asked) = group.ledger.lane_next(lane, token, offset, next.offset) else {
                 return group
                     .ledger
                     .lane_end(lane, token, next.offset, Outcome::Release, left - 1);
-            }
+            };
+            stops.asked = asked;
             message = next;
+        }
+    }
+
+    fn stops(&self, lost: CancellationToken, asked: CancellationToken) -> Stops<'_> {
+        Stops {
+            lost,
+            asked,
+            leaving: &self.leaving,
+            cut: &self.cut,
+            notice: self.notice,
+            health: &self.health,
         }
     }
 
@@ -125,7 +136,7 @@ impl<S: Send + Sync + 'static> Crew<S> {
         group: &Group<S>,
         handler: usize,
         message: Claimed,
-        stops: &Stops,
+        stops: &Stops<'_>,
     ) -> Outcome {
         let handler = &group.handlers[handler];
         let _permit = handler.gate.acquire().await;
@@ -135,7 +146,7 @@ impl<S: Send + Sync + 'static> Crew<S> {
             Outcome::Retry { error, .. } => tracing::warn!(
                 stream = &*group.stream,
                 group = &*group.name,
-                handler = handler.name,
+                handler = &*handler.name,
                 offset = delivery.offset,
                 kind = delivery.kind,
                 attempt = delivery.attempt,
@@ -145,7 +156,7 @@ impl<S: Send + Sync + 'static> Crew<S> {
             Outcome::Dead { error } => tracing::error!(
                 stream = &*group.stream,
                 group = &*group.name,
-                handler = handler.name,
+                handler = &*handler.name,
                 offset = delivery.offset,
                 kind = delivery.kind,
                 attempt = delivery.attempt,

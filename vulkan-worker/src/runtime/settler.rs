@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use vulkan_core::Client;
 
 use super::group::Group;
+use super::health::Health;
 use super::ledger::Due;
 use super::patience::Patience;
 
@@ -19,6 +20,7 @@ const REFUSALS: u32 = 3;
 pub(super) struct Settler<S> {
     pub(super) client: Client,
     pub(super) group: Arc<Group<S>>,
+    pub(super) health: Arc<Health>,
     /// Set when nothing is in work any more: by then the last settlement must be through.
     pub(super) finish: watch::Receiver<Option<Instant>>,
 }
@@ -91,6 +93,7 @@ impl<S> Settler<S> {
                     return;
                 }
                 Err(error) => {
+                    self.health.trouble("cannot settle", &error);
                     tracing::warn!(stream = &*self.group.stream, group = &*self.group.name, %error, "cannot settle");
                     refusals += u32::from(!error.is_transient());
                     if refusals == REFUSALS {

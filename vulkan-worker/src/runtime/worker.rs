@@ -7,18 +7,21 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
-use vulkan_core::engine::Bell;
+use vulkan_core::engine::{Bell, Declared};
 use vulkan_core::{Client, Error};
 
 use super::assigned::Assigned;
 use super::claimer::Claimer;
 use super::error::RunError;
-use super::group::Group;
+use super::group::{Group, Options};
+use super::health::{Health, Ignored};
 use super::housekeeping;
 use super::keeper;
 use super::ledger::Ledger;
 use super::lookout::Lookout;
-use super::registry::{Registered, Served, kinds};
+use super::orders::Orders;
+use super::pulse::{Card, Pulse};
+use super::registry::{Registered, Served, kinds, told};
 use super::runner::Crew;
 use super::settler::Settler;
 use super::shutdown::{IntoShutdown, Shutdown};
@@ -71,8 +74,13 @@ pub struct Worker<S> {
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) name: String,
+    /// Tells this process from an earlier one of the same name.
+    pub(super) instance: String,
+    pub(super) host: String,
+    pub(super) version: Option<String>,
     pub(super) slots: usize,
     pub(super) grace: Duration,
+    pub(super) notice: Duration,
     pub(super) poll: Duration,
     pub(super) listen: bool,
 }
@@ -99,7 +107,8 @@ impl<S: Send + Sync + 'static> Worker<S> {
     /// back what has not begun, tells running handlers (see [`Delivery::cancelled`](crate::Delivery::cancelled)),
     /// lets them finish within the grace period while their leases are still extended, gives back the
     /// rest with no attempt spent, reports what became of everything, and returns. Asked to stop at
-    /// once, the grace period is over.
+    /// once, the grace period is over. Asked to drain (see [`Client::drain_worker`]), it does the same as
+    /// when it is asked to stop.
     ///
     /// # Errors
     ///
@@ -123,6 +132,8 @@ impl<S: Send + Sync + 'static> Worker<S> {
             runners: TaskTracker::new(),
             leaving: CancellationToken::new(),
             cut: CancellationToken::new(),
+            notice: self.settings.notice,
+            health: Arc::new(Health::default()),
         };
         // Dropped early, everything stops.
         let _cut = crew.cut.clone().drop_guard();
@@ -132,7 +143,18 @@ impl<S: Send + Sync + 'static> Worker<S> {
         let lookout = Arc::new(Lookout::default());
         let solo = Arc::new(Semaphore::new(1));
 
-        let _background = self.background(&groups, &lookout);
+        let (drain, over) = (CancellationToken::new(), CancellationToken::new());
+        let _background = self.background(&groups, &crew, &lookout, &drain);
+        let pulse = Pulse {
+            client: self.client.clone(),
+            card: self.card(),
+            groups: groups.clone(),
+            health: Arc::clone(&crew.health),
+            drain: drain.clone(),
+            leaving: crew.leaving.clone(),
+            over: over.clone(),
+        };
+        let mut pulse = AbortOnDropHandle::new(tokio::spawn(pulse.run()));
         let mut claimers = JoinSet::new();
         let mut settlers = JoinSet::new();
         for group in &groups {
@@ -140,6 +162,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 Settler {
                     client: self.client.clone(),
                     group: Arc::clone(group),
+                    health: Arc::clone(&crew.health),
                     finish: finished.clone(),
                 }
                 .run(),
@@ -162,9 +185,13 @@ impl<S: Send + Sync + 'static> Worker<S> {
             groups = groups.len(),
             "the worker runs"
         );
-        shutdown.graceful().await;
+        tokio::select! {
+            () = shutdown.graceful() => {}
+            () = drain.cancelled() => tracing::info!(worker = self.settings.name, "asked to drain"),
+        }
 
         tracing::info!(worker = self.settings.name, "the worker stops");
+        let since = Instant::now();
         stop.cancel();
         crew.leaving.cancel();
         groups.iter().for_each(|group| group.ledger.close());
@@ -175,11 +202,14 @@ impl<S: Send + Sync + 'static> Worker<S> {
         let cut_off = if drained {
             0
         } else {
-            self.cut_off(&crew, &groups, &mut claimers).await
+            self.cut_off(since, &crew, &groups, &mut claimers).await
         };
         // Nobody watches any more: they have ended with an error of their own.
         let _ = finish.send(Some(Instant::now() + LAST_REPORT));
         let unsettled: usize = settlers.join_all().await.into_iter().sum();
+        over.cancel();
+        // If it takes too long, the row goes by itself.
+        let _ = timeout(LAST_WORDS, &mut pulse).await;
         match (unsettled, cut_off) {
             (0, 0) => Ok(()),
             (0, messages) => Err(RunError::CutOff { messages }),
@@ -203,6 +233,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
     /// Drops the handlers that still run, and gives their messages back.
     async fn cut_off(
         &self,
+        since: Instant,
         crew: &Crew<S>,
         groups: &[Arc<Group<S>>],
         claimers: &mut JoinSet<()>,
@@ -213,6 +244,16 @@ impl<S: Send + Sync + 'static> Worker<S> {
             running,
             "the grace period is over; handlers are dropped"
         );
+        for one in crew.health.watch.in_work() {
+            crew.health.ignored(&Ignored {
+                stream: &one.stream,
+                group: &one.group,
+                handler: &one.handler,
+                offset: one.offset,
+                why: "the worker stops",
+                after: since.elapsed(),
+            });
+        }
         crew.cut.cancel();
         // A claim under way hands out what nobody would give back.
         let gone = async {
@@ -236,7 +277,9 @@ impl<S: Send + Sync + 'static> Worker<S> {
     fn background(
         &self,
         groups: &[Arc<Group<S>>],
+        crew: &Crew<S>,
         lookout: &Arc<Lookout>,
+        drain: &CancellationToken,
     ) -> Vec<AbortOnDropHandle<()>> {
         let streams = groups.iter().map(|group| group.stream_id).collect();
         let bell = if self.settings.listen {
@@ -244,17 +287,24 @@ impl<S: Send + Sync + 'static> Worker<S> {
         } else {
             Bell::silent()
         };
-        let watch = Arc::clone(lookout).watch(self.client.clone(), bell, self.settings.poll);
-        let lease = groups
-            .iter()
-            .map(|group| group.lease)
-            .min()
-            .unwrap_or(Duration::from_secs(30));
+        let (client, health) = (|| self.client.clone(), || Arc::clone(&crew.health));
+        let look = Arc::clone(lookout).watch(client(), bell, self.settings.poll, health());
+        let orders = Orders {
+            client: client(),
+            worker: self.settings.name.clone(),
+            groups: groups.to_vec(),
+            lookout: Arc::clone(lookout),
+            health: health(),
+            drain: drain.clone(),
+        };
+        let watched = health();
         [
-            tokio::spawn(watch),
-            tokio::spawn(keeper::keep(self.client.clone(), groups.to_vec())),
-            tokio::spawn(housekeeping::reap(self.client.clone(), lease)),
-            tokio::spawn(housekeeping::maintain(self.client.clone())),
+            tokio::spawn(look),
+            tokio::spawn(keeper::keep(client(), groups.to_vec(), health())),
+            tokio::spawn(housekeeping::reap(client(), groups.to_vec(), health())),
+            tokio::spawn(housekeeping::maintain(client(), health())),
+            tokio::spawn(orders.heed()),
+            tokio::spawn(async move { watched.watch.keep().await }),
         ]
         .into_iter()
         .map(AbortOnDropHandle::new)
@@ -280,19 +330,30 @@ impl<S: Send + Sync + 'static> Worker<S> {
         let mut groups = Vec::new();
         for served in &self.groups {
             self.client.create_stream(&served.stream).await?;
-            let id = self
+            let declared = self
                 .client
-                .ensure_group(&served.stream, &served.group, served.options())
+                .declare_group(
+                    &served.stream,
+                    &served.group,
+                    served.options(),
+                    self.settings.version.as_deref(),
+                    &self.settings.name,
+                )
                 .await?;
+            self.tell_differences(served, &declared);
+            let id = declared.group_id;
             let standing = self.client.standing(id).await?;
             groups.push(Arc::new(Group {
                 id,
                 stream_id: standing.stream_id,
                 stream: served.stream.as_str().into(),
                 name: served.group.as_str().into(),
-                max_attempts: standing.max_attempts,
-                lease: standing.lease,
-                handlers: served.handlers.iter().map(|one| self.assign(one)).collect(),
+                options: Options::new(&standing),
+                handlers: served
+                    .handlers
+                    .iter()
+                    .map(|one| self.assign(served, one))
+                    .collect(),
                 ledger: Ledger::new(served.handlers.len()),
                 late: false.into(),
                 wake: Arc::new(Notify::new()),
@@ -301,15 +362,52 @@ impl<S: Send + Sync + 'static> Worker<S> {
         Ok(groups)
     }
 
-    fn assign(&self, one: &Registered<S>) -> Assigned<S> {
+    /// Says which options of a group stand otherwise than declared here: it is served with the group's.
+    fn tell_differences(&self, served: &Served<S>, declared: &Declared) {
+        let differences: Vec<String> = declared
+            .differences
+            .iter()
+            .map(|(option, difference)| format!("{option}: {difference}"))
+            .collect();
+        if !differences.is_empty() {
+            tracing::warn!(
+                stream = served.stream,
+                group = served.group,
+                version = self.settings.version.as_deref().unwrap_or(""),
+                standing_version = declared.standing_version.as_deref().unwrap_or(""),
+                differences = differences.join("; "),
+                "the group has other options than this program declares; a higher version, or an operator, has set them"
+            );
+        }
+    }
+
+    /// What the worker tells of itself.
+    fn card(&self) -> Card {
+        let handlers = self.groups.iter().flat_map(|served| &served.handlers);
+        Card {
+            name: self.settings.name.clone(),
+            instance: self.settings.instance.clone(),
+            host: self.settings.host.clone(),
+            version: self.settings.version.clone(),
+            slots: self.settings.slots,
+            handlers: handlers.map(|one| told(&one.options)).collect(),
+        }
+    }
+
+    fn assign(&self, served: &Served<S>, one: &Registered<S>) -> Assigned<S> {
         let options = &one.options;
+        // What the whole group has is the database's to see to, where it can be changed any time.
+        let of_group = served.options();
+        let own_attempts = options.retries.map(|_| options.max_attempts());
+        let own_backoff = options.backoff.filter(|_| of_group.backoff.is_none());
         let concurrency = options.concurrency.unwrap_or(self.settings.slots);
         Assigned {
-            name: options.name.to_string(),
+            name: options.name.as_ref().into(),
             kinds: kinds(options),
             handler: one.handler.clone(),
-            max_attempts: options.retries.map(|_| options.max_attempts()),
-            backoff: options.backoff,
+            max_attempts: own_attempts
+                .filter(|own| of_group.max_attempts.is_some_and(|max| *own < max)),
+            backoff: own_backoff,
             timeout: options.timeout,
             concurrency,
             gate: Arc::new(Semaphore::new(concurrency)),

@@ -1,5 +1,7 @@
 //! What becomes of a message between claim and done.
 
+/// Messages given up by an operator: waiting, and in work.
+mod cancel;
 /// Leases: extended, lost, reaped; what comes back is handed out alone.
 mod leases;
 /// Pause, skip, redrive.

@@ -133,7 +133,7 @@ fn a_run_counts_as_one_reports_its_progress_and_ends_where_it_fails() {
     ledger.queue(0, unit(&[1, 2, 3, 4], LANE, start), 1);
     assert_eq!(ledger.load(), 1);
     ledger.next(0).unwrap();
-    assert!(ledger.lane_next(3, 9, 1, 2));
+    assert!(ledger.lane_next(3, 9, 1, 2).is_some());
     assert!(ledger.gather(start, BOUND).is_empty());
     let due = ledger.gather(start + BOUND, BOUND);
     assert_eq!(said(&due.settlement.items), [(1, Outcome::Progress)]);
@@ -153,7 +153,7 @@ fn a_lost_lane_goes_on_with_nothing_and_says_nothing() {
     let ledger = Ledger::new(1);
     ledger.queue(0, unit(&[1, 2], LANE, start), 1);
     ledger.next(0).unwrap();
-    let lost = ledger.lane_lost(3, 9);
+    let (lost, _) = ledger.lane_stops(3, 9);
     ledger.lose(&[Held {
         group_id: 5,
         offset: 1,
@@ -161,7 +161,7 @@ fn a_lost_lane_goes_on_with_nothing_and_says_nothing() {
         lane: Some(3),
     }]);
     assert!(lost.is_cancelled());
-    assert!(!ledger.lane_next(3, 9, 1, 2));
+    assert!(ledger.lane_next(3, 9, 1, 2).is_none());
     ledger.lane_end(3, 9, 2, Outcome::Release, 1);
     assert!(ledger.gather(start + BOUND, BOUND).is_empty());
 }
