@@ -2,20 +2,28 @@
 
 /// Mistakes in how a worker is put together, told all at once.
 mod build;
+/// Messages that an operator gives up while they are in work, and handlers that pay no heed.
+mod cancelled;
 /// The database goes away, comes back, wakes and is left in peace.
 mod database;
 /// What happens once, whatever fails: `Delivery::complete_in`.
 mod exactly_once;
 /// Errors, delays, panics, timeouts, payloads of every kind.
 mod failures;
+/// Workers as rows: seen, drained, of several versions.
+mod fleet;
 /// A connection that looks alive and is not.
 mod half_open;
 /// Publish, handle, done: groups, kinds, state, options.
 mod handling;
 /// Order per key, and nothing but that.
 mod keyed;
+/// A group that is paused under load, and wakes when it is resumed.
+mod paused;
 /// Workers that are processes: told to stop, killed, and killed by their messages.
 mod processes;
+/// One process after the other replaced under load.
+mod rolling;
 /// Told to stop: what ends, what goes back, how fast.
 mod shutdown;
 /// Handlers slower than their lease, and workers that stall.

@@ -2,7 +2,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::watch::Watch;
+use tokio::sync::Notify;
+
+use super::watch::{ROUND, Watch};
 
 /// How a worker is: what its signs of life tell beyond its options.
 #[derive(Debug, Default)]
@@ -11,12 +13,25 @@ pub(super) struct Health {
     pub(super) watch: Watch,
     ignored: AtomicU64,
     trouble: Mutex<Option<(String, Instant)>>,
+    /// Something happened that the next sign of life should not wait to tell.
+    pub(super) changed: Notify,
 }
 
 impl Health {
+    /// Looks after the handlers in work until dropped.
+    pub(super) async fn keep_watch(&self) {
+        loop {
+            tokio::time::sleep(ROUND).await;
+            if self.watch.look() {
+                self.changed.notify_one();
+            }
+        }
+    }
+
     /// Notes and reports a handler that was told to end and did not in time.
     pub(super) fn ignored(&self, what: &Ignored<'_>) {
         self.ignored.fetch_add(1, Ordering::Relaxed);
+        self.changed.notify_one();
         tracing::warn!(
             stream = what.stream,
             group = what.group,

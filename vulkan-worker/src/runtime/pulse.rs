@@ -11,6 +11,8 @@ use super::patience::jittered;
 
 /// How often a worker gives a sign of life.
 const BEAT: Duration = Duration::from_secs(10);
+/// How soon it tells news.
+const SOON: Duration = Duration::from_millis(500);
 
 /// Gives signs of life, so that the worker has a row in `vulkan.workers`, and takes what comes back:
 /// whether to drain, who else is there, and what the options of its groups have become.
@@ -61,6 +63,7 @@ impl<S> Pulse<S> {
             self.refresh().await;
             tokio::select! {
                 () = tokio::time::sleep(jittered(BEAT)) => {}
+                () = self.news() => {}
                 () = self.leaving.cancelled(), if !leaving => {}
                 () = self.over.cancelled() => break,
             }
@@ -72,6 +75,12 @@ impl<S> Pulse<S> {
         if let Err(error) = self.client.worker_gone(name, instance).await {
             tracing::warn!(worker = name, %error, "cannot take back the worker's row; it goes within two minutes");
         }
+    }
+
+    /// Waits for something to tell, and then a little for more of it.
+    async fn news(&self) {
+        self.health.changed.notified().await;
+        tokio::time::sleep(SOON).await;
     }
 
     fn beat(&self, since: Instant, leaving: bool) -> Beat {

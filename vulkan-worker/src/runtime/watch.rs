@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How often the watch looks.
-const ROUND: Duration = Duration::from_secs(1);
+pub(super) const ROUND: Duration = Duration::from_secs(1);
 /// A handler that has not come back from one poll for so many rounds blocks its thread.
 const STUCK: u64 = 5;
 
@@ -96,16 +96,9 @@ impl Watch {
         all.values().filter(|one| is_stuck(one, round)).count()
     }
 
-    /// Looks after the handlers until dropped.
-    pub(super) async fn keep(&self) {
-        loop {
-            tokio::time::sleep(ROUND).await;
-            self.look();
-        }
-    }
-
-    /// One round: reports each handler that blocks its thread, once.
-    fn look(&self) {
+    /// One round, to be called once in [`ROUND`]: reports each handler that blocks its thread, once.
+    /// Returns whether there was any to report.
+    pub(super) fn look(&self) -> bool {
         let round = self.round.fetch_add(1, Ordering::Relaxed) + 1;
         let stuck: Vec<Arc<Watched>> = self
             .all()
@@ -113,7 +106,7 @@ impl Watch {
             .filter(|one| is_stuck(one, round) && !one.reported.swap(true, Ordering::Relaxed))
             .cloned()
             .collect();
-        for one in stuck {
+        for one in &stuck {
             tracing::error!(
                 stream = &*one.stream,
                 group = &*one.group,
@@ -124,6 +117,7 @@ impl Watch {
                 "the handler is stuck: nothing can end it; let it await, or use spawn_blocking"
             );
         }
+        !stuck.is_empty()
     }
 }
 
@@ -148,7 +142,7 @@ mod tests {
         let watch = Watch::default();
         let mut waits = Box::pin(watch.over(watched(), std::future::pending::<()>()));
         assert!(waits.as_mut().now_or_never().is_none());
-        (0..20).for_each(|_| watch.look());
+        assert!((0..20).all(|_| !watch.look()));
         assert_eq!((watch.in_work().len(), watch.stuck()), (1, 0));
         drop(waits);
         assert!(watch.in_work().is_empty());
@@ -164,7 +158,7 @@ mod tests {
                 watch.stuck()
             });
             let before: Vec<usize> = before.collect();
-            watch.look();
+            assert!(watch.look() && !watch.look(), "reported once");
             (before, watch.stuck())
         });
         let (before, after) = counted.now_or_never().unwrap();

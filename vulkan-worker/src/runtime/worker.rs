@@ -304,7 +304,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
             tokio::spawn(housekeeping::reap(client(), groups.to_vec(), health())),
             tokio::spawn(housekeeping::maintain(client(), health())),
             tokio::spawn(orders.heed()),
-            tokio::spawn(async move { watched.watch.keep().await }),
+            tokio::spawn(async move { watched.keep_watch().await }),
         ]
         .into_iter()
         .map(AbortOnDropHandle::new)
