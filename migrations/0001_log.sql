@@ -16,7 +16,7 @@ COMMENT ON COLUMN vulkan.meta.schema_version IS 'The newest migration applied; e
 COMMENT ON COLUMN vulkan.meta.min_compatible IS 'The oldest client schema version that may still work with this schema.';
 COMMENT ON COLUMN vulkan.meta.slot_length IS 'How long a slot of the log lasts before maintain() rolls to the next one.';
 COMMENT ON COLUMN vulkan.meta.slots_ahead IS 'How many slots ahead of the current one have their partitions already.';
-COMMENT ON COLUMN vulkan.meta.dedup_window IS 'How long a dedup_id is remembered.';
+COMMENT ON COLUMN vulkan.meta.dedup_window IS 'How long a dedup_id is remembered that was published without a window of its own.';
 -- The version is set by the last migration: a client must not take part of a schema for the whole.
 INSERT INTO vulkan.meta (schema_version, min_compatible) VALUES (0, 0);
 

@@ -8,7 +8,7 @@ CREATE TABLE vulkan.dedup (
     PRIMARY KEY (stream_id, dedup_id)
 );
 CREATE INDEX dedup_expiry ON vulkan.dedup (expires_at);
-COMMENT ON TABLE vulkan.dedup IS 'The dedup ids published within vulkan.meta.dedup_window, and the offset each one got first.';
+COMMENT ON TABLE vulkan.dedup IS 'The dedup ids published within their window, and the offset each one got first.';
 
 -- The advisory lock (class, key) of a publisher's floor: 8 bits that mark it as ours, 16 bits of
 -- stream, then the low 40 bits of the floor. 40 bits are 1,099 slots: no transaction lives half
@@ -54,43 +54,87 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION vulkan.check_kind(text) IS 'Raises VK003 unless the text can be the kind of an event.';
 
-CREATE FUNCTION vulkan.publish(
-    stream text, kind text, payload jsonb,
-    partition_key text DEFAULT NULL, headers jsonb DEFAULT NULL,
-    deliver_at timestamptz DEFAULT NULL, dedup_id text DEFAULT NULL
-) RETURNS bigint
+CREATE FUNCTION vulkan.check_dedup(dedup_id text, dedup_window interval) RETURNS void
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF octet_length(dedup_id) > 512 THEN
+        RAISE EXCEPTION 'the dedup id %… has % bytes, more than 512', left(dedup_id, 40), octet_length(dedup_id)
+            USING ERRCODE = 'VK003', HINT = 'Use a shorter one, or a hash of it.';
+    END IF;
+    IF dedup_window <= interval '0' THEN
+        RAISE EXCEPTION 'the dedup window % is not above zero', dedup_window
+            USING ERRCODE = 'VK003', HINT = 'Give a window above zero, or leave it NULL for that of vulkan.meta.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION vulkan.check_dedup(text, interval) IS 'Raises VK003 unless the text, of up to 512 bytes, can be a dedup id, and the interval its window.';
+
+CREATE FUNCTION vulkan.publish_once(
+    stream text, kind text, payload jsonb, dedup_id text, dedup_window interval DEFAULT NULL,
+    partition_key text DEFAULT NULL, headers jsonb DEFAULT NULL, deliver_at timestamptz DEFAULT NULL,
+    OUT "offset" bigint, OUT duplicate boolean
+)
 LANGUAGE plpgsql AS $$
+#variable_conflict use_column
 DECLARE
     to_stream CONSTANT integer := vulkan.stream_id(stream);
-    drawn     bigint;
-    first     bigint;
 BEGIN
     PERFORM vulkan.check_kind(kind);
+    PERFORM vulkan.check_dedup(dedup_id, dedup_window);
     PERFORM vulkan.announce(to_stream);
-    drawn := nextval('vulkan.offset_seq');
+    publish_once."offset" := nextval('vulkan.offset_seq');
+    duplicate := false;
     IF dedup_id IS NOT NULL THEN
         INSERT INTO vulkan.dedup AS d (stream_id, dedup_id, "offset", expires_at)
-        VALUES (to_stream, publish.dedup_id, drawn, clock_timestamp() + (SELECT m.dedup_window FROM vulkan.meta m))
+        VALUES (to_stream, publish_once.dedup_id, publish_once."offset",
+                clock_timestamp() + coalesce(publish_once.dedup_window, (SELECT m.dedup_window FROM vulkan.meta m)))
         ON CONFLICT ON CONSTRAINT dedup_pkey DO UPDATE
             SET "offset" = EXCLUDED."offset", expires_at = EXCLUDED.expires_at
             WHERE d.expires_at <= clock_timestamp();
         IF NOT FOUND THEN
-            SELECT d."offset" INTO first FROM vulkan.dedup d
-            WHERE d.stream_id = to_stream AND d.dedup_id = publish.dedup_id;
-            RETURN first;
+            -- The conflict has locked the row, though it left it as it is: however soon the id expires, nobody
+            -- deletes it before this transaction ends.
+            SELECT d."offset" INTO STRICT publish_once."offset" FROM vulkan.dedup d
+            WHERE d.stream_id = to_stream AND d.dedup_id = publish_once.dedup_id;
+            duplicate := true;
+            RETURN;
         END IF;
     END IF;
+    INSERT INTO vulkan.events ("offset", deliver_at, stream_id, kind, partition_key, payload, headers)
+    VALUES (publish_once."offset", publish_once.deliver_at, to_stream, publish_once.kind, publish_once.partition_key,
+            publish_once.payload, publish_once.headers);
+    PERFORM vulkan.ring(to_stream);
+END $$;
+COMMENT ON FUNCTION vulkan.publish_once(text, text, jsonb, text, interval, text, jsonb, timestamptz) IS 'Appends one event unless its dedup_id was published to the stream before, within that event''s window (dedup_window, or that of vulkan.meta). Returns the offset that the id got first, and whether that was an earlier publish (duplicate), in which case nothing is appended. Raises VK001 (no such stream), VK003 (bad kind, dedup id or window).';
+
+CREATE FUNCTION vulkan.publish(
+    stream text, kind text, payload jsonb,
+    partition_key text DEFAULT NULL, headers jsonb DEFAULT NULL,
+    deliver_at timestamptz DEFAULT NULL, dedup_id text DEFAULT NULL, dedup_window interval DEFAULT NULL
+) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+    to_stream integer;
+    drawn     bigint;
+BEGIN
+    IF dedup_id IS NOT NULL THEN
+        RETURN (SELECT p."offset" FROM vulkan.publish_once(publish.stream, publish.kind, publish.payload, publish.dedup_id,
+            publish.dedup_window, publish.partition_key, publish.headers, publish.deliver_at) p);
+    END IF;
+    to_stream := vulkan.stream_id(stream);
+    PERFORM vulkan.check_kind(kind);
+    PERFORM vulkan.announce(to_stream);
+    drawn := nextval('vulkan.offset_seq');
     INSERT INTO vulkan.events ("offset", deliver_at, stream_id, kind, partition_key, payload, headers)
     VALUES (drawn, publish.deliver_at, to_stream, publish.kind, publish.partition_key, publish.payload, publish.headers);
     PERFORM vulkan.ring(to_stream);
     RETURN drawn;
 END $$;
-COMMENT ON FUNCTION vulkan.publish(text, text, jsonb, text, jsonb, timestamptz, text) IS 'Appends one event to a stream, in the caller''s transaction: it commits or vanishes with it. Returns its offset; with a dedup_id seen within the window, the offset that id got first, and appends nothing. Raises VK001 (no such stream), VK003 (bad kind).';
+COMMENT ON FUNCTION vulkan.publish(text, text, jsonb, text, jsonb, timestamptz, text, interval) IS 'Appends one event to a stream, in the caller''s transaction: it commits or vanishes with it. Returns its offset. With a dedup_id it is publish_once(), which also says whether the event was a duplicate. Raises VK001 (no such stream), VK003 (bad kind, dedup id or window).';
 
 CREATE FUNCTION vulkan.publish_many(
     stream text, kinds text[], payloads jsonb[],
     partition_keys text[] DEFAULT NULL, headers jsonb[] DEFAULT NULL,
-    deliver_ats timestamptz[] DEFAULT NULL, dedup_ids text[] DEFAULT NULL
+    deliver_ats timestamptz[] DEFAULT NULL, dedup_ids text[] DEFAULT NULL, dedup_windows interval[] DEFAULT NULL
 ) RETURNS SETOF bigint
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -99,7 +143,8 @@ DECLARE
 BEGIN
     IF many IS DISTINCT FROM cardinality(kinds)
        OR many <> coalesce(cardinality(partition_keys), many) OR many <> coalesce(cardinality(headers), many)
-       OR many <> coalesce(cardinality(deliver_ats), many) OR many <> coalesce(cardinality(dedup_ids), many) THEN
+       OR many <> coalesce(cardinality(deliver_ats), many) OR many <> coalesce(cardinality(dedup_ids), many)
+       OR many <> coalesce(cardinality(dedup_windows), many) THEN
         RAISE EXCEPTION 'the arrays of publish_many differ in length'
             USING ERRCODE = 'VK003', HINT = 'Give every array one element per event, or leave an optional one NULL.';
     END IF;
@@ -113,27 +158,29 @@ BEGIN
             AS u(kind, payload, partition_key, headers, deliver_at)
         RETURNING events."offset";
     ELSE
-        RETURN QUERY SELECT vulkan.publish_many_once(to_stream, kinds, payloads, partition_keys, publish_many.headers, deliver_ats, dedup_ids);
+        RETURN QUERY SELECT vulkan.publish_many_once(to_stream, kinds, payloads, partition_keys, publish_many.headers, deliver_ats, dedup_ids, dedup_windows);
     END IF;
     PERFORM vulkan.ring(to_stream);
 END $$;
-COMMENT ON FUNCTION vulkan.publish_many(text, text[], jsonb[], text[], jsonb[], timestamptz[], text[]) IS 'Appends many events in one statement, in array order; returns their offsets in the same order. Otherwise as publish().';
+COMMENT ON FUNCTION vulkan.publish_many(text, text[], jsonb[], text[], jsonb[], timestamptz[], text[], interval[]) IS 'Appends many events in one statement, in array order; returns their offsets in the same order. Otherwise as publish().';
 
 CREATE FUNCTION vulkan.publish_many_once(
     to_stream integer, kinds text[], payloads jsonb[], partition_keys text[],
-    headers jsonb[], deliver_ats timestamptz[], dedup_ids text[]
+    headers jsonb[], deliver_ats timestamptz[], dedup_ids text[], dedup_windows interval[]
 ) RETURNS SETOF bigint
 LANGUAGE plpgsql AS $$
 DECLARE
-    until CONSTANT timestamptz := clock_timestamp() + (SELECT m.dedup_window FROM vulkan.meta m);
-    drawn bigint[];
+    at     CONSTANT timestamptz := clock_timestamp();
+    usual  CONSTANT interval := (SELECT m.dedup_window FROM vulkan.meta m);
+    drawn  bigint[];
 BEGIN
+    PERFORM vulkan.check_dedup(u.id, u.dedup_window) FROM unnest(dedup_ids, dedup_windows) AS u(id, dedup_window);
     SELECT array_agg(nextval('vulkan.offset_seq')) INTO drawn FROM unnest(payloads);
     -- In the order of the ids, so that two batches with the same ids cannot deadlock.
     INSERT INTO vulkan.dedup AS d (stream_id, dedup_id, "offset", expires_at)
-    SELECT to_stream, u.id, min(u.o), until
-    FROM unnest(dedup_ids, drawn) AS u(id, o) WHERE u.id IS NOT NULL
-    GROUP BY u.id ORDER BY u.id
+    SELECT DISTINCT ON (u.id) to_stream, u.id, u.o, at + coalesce(u.dedup_window, usual)
+    FROM unnest(dedup_ids, drawn, dedup_windows) AS u(id, o, dedup_window) WHERE u.id IS NOT NULL
+    ORDER BY u.id, u.o
     ON CONFLICT ON CONSTRAINT dedup_pkey DO UPDATE
         SET "offset" = EXCLUDED."offset", expires_at = EXCLUDED.expires_at
         WHERE d.expires_at <= clock_timestamp();
@@ -150,4 +197,4 @@ BEGIN
     )
     SELECT m.stands_at FROM message m ORDER BY m.nth;
 END $$;
-COMMENT ON FUNCTION vulkan.publish_many_once(integer, text[], jsonb[], text[], jsonb[], timestamptz[], text[]) IS 'Internal. publish_many() for batches with dedup ids; within one batch the first of an id wins.';
+COMMENT ON FUNCTION vulkan.publish_many_once(integer, text[], jsonb[], text[], jsonb[], timestamptz[], text[], interval[]) IS 'Internal. publish_many() for batches with dedup ids; within one batch the first of an id wins.';

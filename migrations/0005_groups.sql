@@ -12,6 +12,15 @@ CREATE TABLE vulkan.groups (
     lease           interval NOT NULL DEFAULT '30 seconds' CHECK (lease > interval '0'),
     on_dead         text NOT NULL DEFAULT 'advance' CHECK (on_dead IN ('advance', 'block')),
     unfiltered      boolean NOT NULL DEFAULT true,
+    max_in_flight   integer CHECK (max_in_flight > 0),
+    max_in_flight_per_prefix integer CHECK (max_in_flight_per_prefix > 0),
+    prefix_delimiter text NOT NULL DEFAULT ':' CHECK (length(prefix_delimiter) BETWEEN 1 AND 16),
+    prefix_limits   boolean NOT NULL DEFAULT false,
+    rate            double precision CHECK (rate > 0 AND rate < 'infinity'),
+    burst           integer CHECK (burst > 0),
+    breaker         boolean NOT NULL DEFAULT false,
+    prefixed        boolean NOT NULL GENERATED ALWAYS AS (max_in_flight_per_prefix IS NOT NULL OR prefix_limits) STORED,
+    limited         boolean NOT NULL GENERATED ALWAYS AS (num_nonnulls(max_in_flight, max_in_flight_per_prefix, rate) > 0 OR prefix_limits OR breaker) STORED,
     created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     UNIQUE (stream_id, name),
     CONSTRAINT backoff_in_order CHECK (backoff_max >= backoff_initial)
@@ -20,6 +29,48 @@ COMMENT ON TABLE vulkan.groups IS 'The consumer groups of each stream. A lifecyc
 COMMENT ON COLUMN vulkan.groups.max_attempts IS 'A message is dead after this many attempts: retries + 1.';
 COMMENT ON COLUMN vulkan.groups.on_dead IS 'What a dead message does to its partition key: the key moves on (advance), or waits for a redrive or skip (block).';
 COMMENT ON COLUMN vulkan.groups.unfiltered IS 'Every binding the group has matches everything; kept by the functions that bind.';
+COMMENT ON COLUMN vulkan.groups.max_in_flight IS 'At most so many messages of the group are in flight at once, over all its workers. NULL: no limit. See set_limits().';
+COMMENT ON COLUMN vulkan.groups.max_in_flight_per_prefix IS 'The same for the messages of each key prefix. NULL: no limit.';
+COMMENT ON COLUMN vulkan.groups.prefix_delimiter IS 'The prefix of a partition key is what stands before the first of these, or the whole key without one.';
+COMMENT ON COLUMN vulkan.groups.prefix_limits IS 'Some prefixes have limits of their own, in vulkan.prefix_limits; kept by set_prefix_limit().';
+COMMENT ON COLUMN vulkan.groups.rate IS 'At most so many attempts begin in a second, over all workers. NULL: no limit.';
+COMMENT ON COLUMN vulkan.groups.burst IS 'So many attempts may begin at once after a quiet time. NULL: a tenth of a second''s worth.';
+COMMENT ON COLUMN vulkan.groups.breaker IS 'The group has a circuit breaker, in vulkan.breakers; kept by set_breaker().';
+COMMENT ON COLUMN vulkan.groups.prefixed IS 'There are limits to key prefixes.';
+COMMENT ON COLUMN vulkan.groups.limited IS 'There is any limit, so claim() goes by allowance().';
+
+CREATE TABLE vulkan.prefix_limits (
+    group_id      integer NOT NULL REFERENCES vulkan.groups ON DELETE CASCADE,
+    prefix_hash   bigint NOT NULL,
+    prefix        text NOT NULL,
+    max_in_flight integer NOT NULL CHECK (max_in_flight >= 0),
+    PRIMARY KEY (group_id, prefix_hash)
+);
+COMMENT ON TABLE vulkan.prefix_limits IS 'Key prefixes whose limit is not their group''s max_in_flight_per_prefix. See set_prefix_limit().';
+COMMENT ON COLUMN vulkan.prefix_limits.max_in_flight IS 'At most so many messages of the prefix are in flight. 0: none is handed out.';
+
+-- Here, since the overview shows it; what moves it is in 0019.
+CREATE TABLE vulkan.breakers (
+    group_id        integer PRIMARY KEY REFERENCES vulkan.groups ON DELETE CASCADE,
+    failure_percent integer NOT NULL CHECK (failure_percent BETWEEN 1 AND 100),
+    min_attempts    integer NOT NULL CHECK (min_attempts > 0),
+    time_window     interval NOT NULL CHECK (time_window > interval '0'),
+    pause           interval NOT NULL CHECK (pause > interval '0'),
+    max_pause       interval NOT NULL,
+    probes          integer NOT NULL CHECK (probes > 0),
+    state           text NOT NULL DEFAULT 'closed' CHECK (state IN ('closed', 'open')),
+    until           timestamptz,
+    trips           integer NOT NULL DEFAULT 0,
+    changed_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT pause_in_order CHECK (max_pause >= pause),
+    CONSTRAINT until_while_open CHECK ((state = 'open') = (until IS NOT NULL))
+);
+COMMENT ON TABLE vulkan.breakers IS 'The circuit breakers of groups: options and state. A row changes only when its state does.';
+COMMENT ON COLUMN vulkan.breakers.failure_percent IS 'It opens when at least so many of a hundred attempts failed, …';
+COMMENT ON COLUMN vulkan.breakers.min_attempts IS '… of at least so many …';
+COMMENT ON COLUMN vulkan.breakers.time_window IS '… that ended within so long.';
+COMMENT ON COLUMN vulkan.breakers.state IS 'closed: messages are handed out. open: none are, until the time in until; after it only probes are (half-open), and what becomes of them closes it or opens it again.';
+COMMENT ON COLUMN vulkan.breakers.trips IS 'How often it has opened since it was closed last: each time the pause doubles, up to max_pause.';
 
 -- A binding holds for the events above from_offset, up to the next binding's. So which rules an
 -- event was, is or will be matched by depends on its offset alone, however often it is asked.
@@ -57,9 +108,10 @@ CREATE TABLE vulkan.claims (
     PRIMARY KEY (group_id, hi),
     CONSTRAINT leased_while_open CHECK ((settled_at IS NULL) = (lease_until IS NOT NULL))
 ) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
-CREATE INDEX claims_open ON vulkan.claims (lease_until) WHERE settled_at IS NULL;
+CREATE INDEX claims_open ON vulkan.claims (group_id, lease_until) WHERE settled_at IS NULL;
 COMMENT ON TABLE vulkan.claims IS 'One row: one lease over a range (lo, hi] of the log, held by one worker. The highest hi is the group''s cursor. A settled claim stays: it is the record of the done messages in it.';
 COMMENT ON COLUMN vulkan.claims.token IS 'The fence: only who knows it may settle the claim.';
+COMMENT ON COLUMN vulkan.claims.messages IS 'How many messages without a partition key were handed out with it: those it settles.';
 COMMENT ON COLUMN vulkan.claims.origin IS 'claim: handed out. pass: nothing in the range was to be handed out, because it did not match or its keys have their lanes. seek: the group was created or set here; what lies in the range was never handed out.';
 
 CREATE TABLE vulkan.exceptions (
@@ -82,7 +134,7 @@ CREATE TABLE vulkan.exceptions (
 CREATE INDEX exceptions_ready ON vulkan.exceptions (group_id, solo, run_at) WHERE status = 'ready' AND lane IS NULL;
 CREATE INDEX exceptions_lane ON vulkan.exceptions (group_id, lane, "offset") WHERE status = 'ready' AND lane IS NOT NULL;
 CREATE INDEX exceptions_lane_due ON vulkan.exceptions (group_id, lane, solo, run_at) WHERE status = 'ready' AND lane IS NOT NULL;
-CREATE INDEX exceptions_leased ON vulkan.exceptions (lease_until) WHERE status = 'processing';
+CREATE INDEX exceptions_leased ON vulkan.exceptions (group_id, lease_until) WHERE status = 'processing';
 CREATE INDEX exceptions_dead ON vulkan.exceptions (group_id, updated_at) WHERE status = 'dead';
 COMMENT ON TABLE vulkan.exceptions IS 'One row: one message with a story of its own. It failed, is dead, is delayed, outlived its claim, or was skipped.';
 COMMENT ON COLUMN vulkan.exceptions.lane IS 'The key hash of a keyed message: its lane decides when it is handed out.';
@@ -93,9 +145,11 @@ COMMENT ON COLUMN vulkan.exceptions.solo IS 'It came back from a lost lease, so 
 CREATE TABLE vulkan.lanes (
     group_id    integer NOT NULL,
     key_hash    bigint NOT NULL,
+    prefix_hash bigint NOT NULL,
     head        bigint NOT NULL,
     through     bigint NOT NULL,
-    status      text NOT NULL CHECK (status IN ('ready', 'processing', 'blocked')),
+    held        integer NOT NULL DEFAULT 0,
+    status      text NOT NULL CHECK (status IN ('ready', 'parked', 'processing', 'blocked')),
     straggler   bigint,
     redriven    boolean NOT NULL DEFAULT false,
     opened      boolean NOT NULL DEFAULT true,
@@ -110,10 +164,14 @@ CREATE TABLE vulkan.lanes (
     CONSTRAINT leased_while_processing CHECK ((status = 'processing') = (lease_until IS NOT NULL))
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX lanes_ready ON vulkan.lanes (group_id, solo, run_at) WHERE status = 'ready';
-CREATE INDEX lanes_leased ON vulkan.lanes (lease_until) WHERE status = 'processing';
+CREATE INDEX lanes_leased ON vulkan.lanes (group_id, lease_until) WHERE status = 'processing';
+CREATE INDEX lanes_parked ON vulkan.lanes (group_id, prefix_hash, run_at) WHERE status = 'parked';
 COMMENT ON TABLE vulkan.lanes IS 'One row: one partition key with unresolved messages, which are its events above head up to the group''s cursor. No lane: the key is drained.';
+COMMENT ON COLUMN vulkan.lanes.prefix_hash IS 'The hash of the key''s prefix: what the limit per prefix goes by.';
+COMMENT ON COLUMN vulkan.lanes.status IS 'ready: its next message is due at run_at. parked: the same, but its prefix is at its limit; it is out of claim()''s sight until there is room. processing: a worker holds a run of it. blocked: it waits for a dead message.';
 COMMENT ON COLUMN vulkan.lanes.head IS 'Everything of the key at or below it is resolved, stragglers apart.';
 COMMENT ON COLUMN vulkan.lanes.through IS 'While processing: the run handed out ends here.';
+COMMENT ON COLUMN vulkan.lanes.held IS 'While processing: how many messages the run handed out has. They count as in flight until the run ends.';
 COMMENT ON COLUMN vulkan.lanes.straggler IS 'While processing: the redriven message below head that was handed out.';
 COMMENT ON COLUMN vulkan.lanes.opened IS 'Its run was handed out with the claim that opened the lane.';
 COMMENT ON COLUMN vulkan.lanes.redriven IS 'Messages below head were redriven and wait; they go first.';

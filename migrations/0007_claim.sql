@@ -26,7 +26,7 @@ DECLARE
     got    integer;
 BEGIN
     -- Taken alone only by a pause, which waits for the claims under way.
-    IF NOT pg_try_advisory_xact_lock_shared(1459617799, group_id) THEN
+    IF NOT pg_try_advisory_xact_lock_shared(1459617796, group_id) THEN
         RETURN;
     END IF;
     SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = claim.group_id;
@@ -39,6 +39,10 @@ BEGIN
     END IF;
     -- Losing a claim in a server crash repeats messages, and loses none.
     PERFORM set_config('synchronous_commit', 'off', true);
+    IF g.limited THEN
+        RETURN QUERY SELECT * FROM vulkan.claim_limited(g.group_id, worker, room, max_lanes, take_solo, max_bytes);
+        RETURN;
+    END IF;
     RETURN QUERY SELECT * FROM vulkan.claim_exceptions(g, worker, room, take_solo);
     GET DIAGNOSTICS got = ROW_COUNT;
     room := room - got;
@@ -49,8 +53,11 @@ BEGIN
     END IF;
     -- A claimer that finds the latch taken does not queue up: it works, or comes back.
     IF room > 0 AND pg_try_advisory_xact_lock(1459617792, group_id) THEN
-        -- What the group binds could change until now.
+        -- What the group binds could change until now, and so could its limits.
         SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = claim.group_id;
+        IF g.limited THEN
+            RETURN;
+        END IF;
         -- Again where all of a stretch was passed over, so that no row means nothing to do.
         FOR i IN 1 .. 10 LOOP
             RETURN QUERY SELECT * FROM vulkan.claim_log(g, worker, room, max_bytes);
@@ -58,7 +65,7 @@ BEGIN
         END LOOP;
     END IF;
 END $$;
-COMMENT ON FUNCTION vulkan.claim(integer, text, integer, integer, boolean, bigint) IS 'Hands out up to max_messages messages of a group under its lease, keyed ones from up to max_lanes lanes at a time, at most one that came back from a lost lease and only with take_solo. Give back each with settle(), or extend() its lease. Call it in a transaction of its own: it commits asynchronously. Nothing to do gives no row. Raises VK002.';
+COMMENT ON FUNCTION vulkan.claim(integer, text, integer, integer, boolean, bigint) IS 'Hands out up to max_messages messages of a group under its lease, keyed ones from up to max_lanes lanes at a time, at most one that came back from a lost lease and only with take_solo. A group with limits hands out no more than they leave room for. Give back each with settle(), or extend() its lease. Call it in a transaction of its own: it commits asynchronously. Nothing to do gives no row. Raises VK002.';
 
 CREATE FUNCTION vulkan.claim_exceptions(g vulkan.groups, worker text, max_messages integer, take_solo boolean)
 RETURNS SETOF vulkan.message
@@ -127,7 +134,8 @@ BEGIN
     SELECT x.* INTO b FROM vulkan.binding_at(g.group_id, cursor + 1) x;
     -- Looks at so many events in one go, and takes those that can be handed out: what does not match
     -- is passed over, and so is a key that has its lane, since the lane reaches up to the cursor.
-    SELECT count(*)::integer AS messages, max(m."offset") AS hi, count(m.partition_key) > 0 AS keyed,
+    SELECT count(*)::integer AS messages, count(*) FILTER (WHERE m.partition_key IS NULL AND m.deliver_at > at IS NOT TRUE)::integer AS unkeyed,
+           max(m."offset") AS hi, count(m.partition_key) > 0 AS keyed,
            coalesce(bool_or(m.deliver_at > at), false) AS delayed, coalesce(bool_or(m.cut), false) AS cut
     INTO batch
     FROM (SELECT e."offset", e.partition_key, e.deliver_at, e.bytes - e.size < max_bytes AS fits,
@@ -157,7 +165,7 @@ BEGIN
     END IF;
     new_token := nextval('vulkan.token_seq');
     INSERT INTO vulkan.claims (group_id, lo, hi, token, worker, claimed_at, lease_until, messages, origin)
-    VALUES (g.group_id, cursor, claim_hi, new_token, claim_log.worker, at, at + g.lease, batch.messages, 'claim');
+    VALUES (g.group_id, cursor, claim_hi, new_token, claim_log.worker, at, at + g.lease, batch.unkeyed, 'claim');
     -- Rows above the cursor: somebody skipped a message before its turn.
     marked := EXISTS (SELECT FROM vulkan.exceptions x WHERE x.group_id = g.group_id AND x."offset" > cursor);
     IF batch.delayed THEN

@@ -1,16 +1,20 @@
 -- Lanes: order where it was asked for. A lane is the cursor of one partition key.
 
+CREATE FUNCTION vulkan.prefix_hash(partition_key text, delimiter text) RETURNS bigint
+LANGUAGE sql IMMUTABLE AS $$ SELECT hashtextextended(split_part(partition_key, delimiter, 1), 0) $$;
+COMMENT ON FUNCTION vulkan.prefix_hash(text, text) IS 'Internal. The hash of a partition key''s prefix: what stands before the first delimiter, or the whole key.';
+
 CREATE FUNCTION vulkan.open_lanes(g vulkan.groups, worker text, new_token bigint, cursor bigint, claim_hi bigint, at timestamptz, marked boolean)
 RETURNS void
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 BEGIN
     -- A key that has its lane already needs nothing: its lane reaches up to the cursor.
     -- A run ends before the first message that must not be handed out yet.
-    INSERT INTO vulkan.lanes (group_id, key_hash, head, through, status, token, run_at, claimed_at, lease_until, worker)
-    SELECT g.group_id, k.hash, cursor, coalesce(k.first_delayed - 1, k.last),
+    INSERT INTO vulkan.lanes (group_id, key_hash, prefix_hash, head, through, held, status, token, run_at, claimed_at, lease_until, worker)
+    SELECT g.group_id, k.hash, k.prefix_hash, cursor, coalesce(k.first_delayed - 1, k.last), k.messages,
            CASE WHEN k.first = k.first_delayed THEN 'ready' ELSE 'processing' END,
            new_token, CASE WHEN k.first = k.first_delayed THEN k.deliver_at ELSE at END, at, CASE WHEN k.first IS DISTINCT FROM k.first_delayed THEN at + g.lease END, open_lanes.worker
-    FROM (SELECT hashtextextended(e.partition_key, 0) AS hash,
+    FROM (SELECT hashtextextended(e.partition_key, 0) AS hash, min(vulkan.prefix_hash(e.partition_key, g.prefix_delimiter)) AS prefix_hash, count(*)::integer AS messages,
                  min(e."offset") AS first, max(e."offset") AS last,
                  min(e."offset") FILTER (WHERE e.deliver_at > at) AS first_delayed,
                  (array_agg(e.deliver_at ORDER BY e."offset"))[1] AS deliver_at
@@ -100,9 +104,9 @@ BEGIN
         WHERE m.handed
     ), taken AS (
         UPDATE vulkan.lanes l
-        SET status = 'processing', through = greatest(l.head, r.last), straggler = r.late, token = new_token, opened = false,
+        SET status = 'processing', through = greatest(l.head, r.last), held = r.messages, straggler = r.late, token = new_token, opened = false,
             worker = lane_messages.worker, claimed_at = at, lease_until = at + g.lease
-        FROM (SELECT run.key, max(run."offset") AS last, max(run.late) AS late FROM run GROUP BY 1) r
+        FROM (SELECT run.key, max(run."offset") AS last, max(run.late) AS late, count(*)::integer AS messages FROM run GROUP BY 1) r
         CROSS JOIN LATERAL (SELECT x.ctid FROM vulkan.lanes x WHERE x.group_id = g.group_id AND x.key_hash = r.key LIMIT 1) y
         WHERE l.ctid = y.ctid
     )

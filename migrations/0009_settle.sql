@@ -16,8 +16,10 @@ CREATE FUNCTION vulkan.settle(
 LANGUAGE plpgsql ROWS 10 AS $$
 #variable_conflict use_column
 DECLARE
-    g    vulkan.groups;
-    live bigint[];
+    g         vulkan.groups;
+    live      bigint[];
+    tally     integer[];
+    said      CONSTANT text[] := outcomes;
     requested boolean;
 BEGIN
     IF cardinality(offsets) <> ALL (ARRAY[cardinality(settle.tokens), cardinality(outcomes)])
@@ -44,6 +46,9 @@ BEGIN
     PERFORM FROM unnest(offsets, settle.tokens, lanes) AS u(o, token, lane)
     CROSS JOIN LATERAL (SELECT FROM vulkan.exceptions n WHERE u.lane IS NULL AND n.group_id = settle.group_id
                         AND n."offset" = u.o AND n.token = u.token LIMIT 1 FOR UPDATE) y;
+    IF g.breaker THEN
+        tally := vulkan.tally_lanes(g, offsets, settle.tokens, lanes, said);
+    END IF;
     -- After the locks: who asks for a message to stop holds its rows while the request is written.
     requested := EXISTS (SELECT FROM vulkan.cancel_requests c WHERE c.group_id = settle.group_id);
     IF requested THEN
@@ -52,6 +57,9 @@ BEGIN
     END IF;
     IF EXISTS (SELECT FROM unnest(lanes) l WHERE l IS NOT NULL) THEN
         RETURN QUERY SELECT * FROM vulkan.settle_lanes(g, offsets, settle.tokens, lanes, outcomes, delays, errors);
+    END IF;
+    IF g.breaker THEN
+        PERFORM vulkan.note_outcomes(g, tally, vulkan.tally_messages(g, claim_his, claim_tokens, offsets, settle.tokens, lanes, said));
     END IF;
     WITH closed AS (
         UPDATE vulkan.claims c SET settled_at = clock_timestamp(), lease_until = NULL
@@ -64,6 +72,9 @@ BEGIN
     RETURN QUERY SELECT NULL::bigint, 'stale' FROM unnest(claim_tokens) AS u(token) WHERE u.token <> ALL (coalesce(live, '{}'));
     IF cardinality(offsets) > 0 THEN
         RETURN QUERY SELECT * FROM vulkan.settle_exceptions(g, coalesce(live, '{}'), offsets, settle.tokens, lanes, outcomes, delays, errors);
+    END IF;
+    IF 'done' = ANY (outcomes) THEN
+        PERFORM vulkan.forget_done_checkpoints(group_id, offsets);
     END IF;
     IF requested THEN
         PERFORM vulkan.heed_cancels(g, EXISTS (SELECT FROM unnest(lanes) l WHERE l IS NOT NULL));
@@ -109,7 +120,9 @@ BEGIN
                     WHEN i.outcome = 'done' THEN 'done'
                     WHEN i.outcome IN ('running', 'progress') THEN 'processing'
                     WHEN i.outcome = 'dead' OR (i.outcome = 'retry' AND coalesce(x.attempts, 1) >= g.max_attempts) THEN 'dead'
-                    ELSE 'ready' END)::vulkan.message_report)
+                    ELSE 'ready' END)::vulkan.message_report
+               -- As complete_many() marks them, lest each waits for the other.
+               ORDER BY i.o)
     INTO reports
     FROM (SELECT u.o, u.token, u.outcome, u.delay, left(u.error, 4096) AS error, u.token = ANY (live_claims) AS claimed
           FROM unnest(offsets, settle_exceptions.tokens, lanes, outcomes, delays, errors) AS u(o, token, lane, outcome, delay, error)
@@ -173,6 +186,8 @@ CREATE TYPE vulkan.lane_report AS (
     worker     text,
     attempts   integer,
     skipped    boolean,
+    prefix     bigint,
+    held       integer,
     status     text
 );
 COMMENT ON TYPE vulkan.lane_report IS 'Internal. What a worker reports of a lane, with what stands of the lane: its head before and after, and what becomes of the message.';
@@ -192,12 +207,12 @@ BEGIN
                CASE WHEN h.straggler IS NOT NULL THEN h.old_head
                     WHEN h.status = 'done' OR (h.status = 'dead' AND g.on_dead = 'advance') THEN greatest(h.old_head, h.o)
                     ELSE greatest(h.old_head, h.o - 1) END,
-               h.straggler, h.opened, h.claimed_at, h.worker, h.attempts, h.skipped, h.status)::vulkan.lane_report)
+               h.straggler, h.opened, h.claimed_at, h.worker, h.attempts, h.skipped, h.prefix_hash, h.handed, h.status)::vulkan.lane_report)
                FILTER (WHERE h.held),
            array_agg(h.o) FILTER (WHERE NOT h.held)
     INTO reports, stale
     FROM (SELECT i.o, i.token, i.lane, i.outcome, i.delay, left(i.error, 4096) AS error,
-                 l.head AS old_head, l.straggler, l.opened, l.claimed_at, l.worker,
+                 l.head AS old_head, l.straggler, l.opened, l.claimed_at, l.worker, l.prefix_hash, l.held AS handed,
                  -- What was reported done cannot fail any more.
                  coalesce(l.straggler IS NOT NULL OR i.o > l.head OR i.outcome IN ('done', 'progress'), false) AND l.token IS NOT NULL AS held,
                  coalesce(x.attempts, 0) + 1 AS attempts, coalesce(x.status = 'done', false) AS skipped,
@@ -249,6 +264,11 @@ BEGIN
     FROM unnest(reports) r
     WHERE r.outcome <> 'progress' AND NOT (r.status = 'dead' AND g.on_dead = 'block' AND r.straggler IS NULL)
     HAVING count(*) > 0;
+    IF g.prefixed THEN
+        PERFORM vulkan.unpark(g, array_agg(f.prefix), array_agg(f.messages))
+        FROM (SELECT r.prefix, sum(r.held) AS messages FROM unnest(reports) r WHERE r.outcome <> 'progress' GROUP BY 1) f
+        HAVING count(*) > 0;
+    END IF;
     RETURN QUERY
     SELECT r.o, CASE WHEN r.skipped THEN 'stale' ELSE r.status END
     FROM unnest(reports) r

@@ -174,7 +174,8 @@ RETURNS TABLE (claims integer, exceptions integer, lanes integer)
 LANGUAGE plpgsql SET lock_timeout = '500ms' AS $$
 #variable_conflict use_column
 DECLARE
-    since   CONSTANT timestamptz := coalesce(clock_timestamp() - look_back, '-infinity');
+    at      CONSTANT timestamptz := clock_timestamp();
+    since   CONSTANT timestamptz := coalesce(at - look_back, '-infinity');
     g       vulkan.groups;
     expired vulkan.claims;
     ids     integer[];
@@ -186,8 +187,9 @@ BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     -- Latches first and in order, before any row lock: a settlement takes them the same way.
     FOR g IN SELECT x.* FROM vulkan.groups x
-             WHERE x.group_id IN (SELECT l.group_id FROM vulkan.lanes l WHERE l.status = 'processing'
-                                  AND l.lease_until < clock_timestamp() AND l.lease_until > since)
+             WHERE (SELECT true FROM vulkan.lanes l WHERE l.group_id = x.group_id AND l.status = 'processing'
+                    AND l.lease_until < at AND l.lease_until > since LIMIT 1)
+                OR (x.prefixed AND (SELECT true FROM vulkan.lanes l WHERE l.group_id = x.group_id AND l.status = 'parked' LIMIT 1))
              ORDER BY x.group_id LOOP
         -- A handler's transaction that completed a message and does not end must not keep the latches here, and
         -- through them the groups, waiting for it; nor one group the others.
@@ -197,9 +199,12 @@ BEGIN
             CONTINUE;
         END;
         SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = g.group_id;
+        IF g.prefixed THEN
+            PERFORM vulkan.unpark_all(g);
+        END IF;
         SELECT array_agg(l.key_hash) INTO due
         FROM (SELECT y.key_hash FROM vulkan.lanes y
-              WHERE y.group_id = g.group_id AND y.status = 'processing' AND y.lease_until < clock_timestamp()
+              WHERE y.group_id = g.group_id AND y.status = 'processing' AND y.lease_until < at AND y.lease_until > since
               ORDER BY y.lease_until LIMIT at_most FOR UPDATE SKIP LOCKED) l;
         CONTINUE WHEN due IS NULL;
         BEGIN
@@ -218,9 +223,10 @@ BEGIN
         END;
     END LOOP;
     SELECT array_agg(x.group_id), array_agg(x."offset") INTO ids, due
-    FROM (SELECT y.group_id, y."offset" FROM vulkan.exceptions y
-          WHERE y.status = 'processing' AND y.lease_until < clock_timestamp() AND y.lease_until > since
-          ORDER BY y.lease_until LIMIT at_most FOR UPDATE SKIP LOCKED) x;
+    FROM (SELECT y.group_id, y."offset" FROM vulkan.groups o
+          CROSS JOIN LATERAL (SELECT e.group_id, e."offset" FROM vulkan.exceptions e
+              WHERE e.group_id = o.group_id AND e.status = 'processing' AND e.lease_until < at AND e.lease_until > since
+              ORDER BY e.lease_until LIMIT at_most FOR UPDATE SKIP LOCKED) y LIMIT at_most) x;
     IF ids IS NOT NULL THEN
         BEGIN
             exceptions := vulkan.reap_exceptions(ids, due);
@@ -236,9 +242,10 @@ BEGIN
             END LOOP;
         END;
     END IF;
-    FOR expired IN SELECT c.* FROM vulkan.claims c
-                   WHERE c.settled_at IS NULL AND c.lease_until < clock_timestamp() AND c.lease_until > since
-                   ORDER BY c.lease_until LIMIT 50 FOR UPDATE SKIP LOCKED LOOP
+    FOR expired IN SELECT y.* FROM vulkan.groups o
+                   CROSS JOIN LATERAL (SELECT c.* FROM vulkan.claims c
+                       WHERE c.group_id = o.group_id AND c.settled_at IS NULL AND c.lease_until < at AND c.lease_until > since
+                       ORDER BY c.lease_until LIMIT 50 FOR UPDATE SKIP LOCKED) y LIMIT 50 LOOP
         SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = expired.group_id;
         BEGIN
             PERFORM vulkan.reap_claim(expired, g, lost => true);
@@ -247,16 +254,18 @@ BEGIN
             claims := claims + vulkan.reap_claim_singly(expired, g)::integer;
         END;
     END LOOP;
+    PERFORM vulkan.forget_outcomes(since);
     RETURN NEXT;
 END $$;
 COMMENT ON FUNCTION vulkan.reap(interval, integer) IS 'Gives back what the lost leases of all groups hold: the attempt counts, the error names whose lease it was, and it is handed out alone. look_back bounds how old a lost lease may be (NULL: any age), which keeps the look cheap while old snapshots are held. Any number of callers may call it at any time.';
 
 CREATE FUNCTION vulkan.look(group_ids integer[])
-RETURNS TABLE (group_id integer, due boolean, pending boolean, next_at timestamptz)
+RETURNS TABLE (group_id integer, due boolean, pending boolean, next_at timestamptz, limited boolean)
 LANGUAGE plpgsql ROWS 10 AS $$
 DECLARE
     g      vulkan.groups;
     h      record;
+    a      record;
     at     timestamptz := clock_timestamp();
 BEGIN
     FOR g IN SELECT x.* FROM vulkan.groups x WHERE x.group_id = ANY (look.group_ids) LOOP
@@ -264,6 +273,7 @@ BEGIN
         due := false;
         pending := false;
         next_at := NULL;
+        limited := g.limited;
         IF g.paused_at IS NULL THEN
             SELECT min(d.run_at) INTO next_at FROM (
                 (SELECT x.run_at FROM vulkan.exceptions x WHERE x.group_id = g.group_id AND x.status = 'ready' AND x.lane IS NULL AND x.solo ORDER BY x.run_at LIMIT 1)
@@ -276,11 +286,20 @@ BEGIN
             SELECT * INTO h FROM vulkan.horizon(g.stream_id);
             pending := h.pending;
             due := coalesce(next_at <= at, false) OR vulkan.has_events(g.stream_id, vulkan.cursor_of(g.group_id), h.lso);
+            IF due AND g.limited THEN
+                -- At a limit nothing is due until there is room, which the worker that makes it sees.
+                SELECT * INTO a FROM vulkan.allowance(g);
+                IF a.room < 1 OR a.next_at IS NOT NULL THEN
+                    due := false;
+                    pending := false;
+                    next_at := a.next_at;
+                END IF;
+            END IF;
         END IF;
         RETURN NEXT;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION vulkan.look(integer[]) IS 'What an idle worker asks about all its groups at once: is anything due now, are publishers in flight (so that looking again soon pays), and when does the next retry or delayed message fall due.';
+COMMENT ON FUNCTION vulkan.look(integer[]) IS 'What an idle worker asks about all its groups at once: is anything due now, are publishers in flight (so that looking again soon pays), and when does the next retry or delayed message fall due, or the group''s rate or breaker let it go on. limited: the group has limits.';
 
 CREATE FUNCTION vulkan.has_events(stream_id integer, after bigint, up_to bigint) RETURNS boolean
 LANGUAGE plpgsql STABLE SET plan_cache_mode = force_custom_plan AS $$

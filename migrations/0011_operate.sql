@@ -7,7 +7,7 @@ DECLARE
 BEGIN
     IF NOT dry_run THEN
         -- Claims under way hold it shared: they end first, and the next one sees the pause.
-        PERFORM pg_advisory_xact_lock(1459617799, of_group);
+        PERFORM pg_advisory_xact_lock(1459617796, of_group);
         UPDATE vulkan.groups g SET paused_at = clock_timestamp()
         WHERE g.group_id = of_group AND g.paused_at IS NULL;
     END IF;
@@ -71,6 +71,8 @@ COMMENT ON FUNCTION vulkan.hold_message(text, text, bigint) IS 'Internal. Takes 
 
 CREATE FUNCTION vulkan.set_aside(g vulkan.groups, event_offset bigint, lane bigint, status text, note text) RETURNS void
 LANGUAGE plpgsql AS $$
+DECLARE
+    prefix bigint;
 BEGIN
     -- A new token: whoever has the message in work finds its settlement stale.
     INSERT INTO vulkan.exceptions AS x (group_id, "offset", status, lane, attempts, token, last_error)
@@ -80,12 +82,17 @@ BEGIN
             last_error = left(concat_ws('; ', EXCLUDED.last_error, x.last_error), 4096);
     DELETE FROM vulkan.cancel_requests c WHERE c.group_id = g.group_id AND c."offset" = set_aside.event_offset;
     IF lane IS NOT NULL THEN
+        SELECT l.prefix_hash INTO prefix FROM vulkan.lanes l WHERE l.group_id = g.group_id AND l.key_hash = set_aside.lane;
         -- What blocks a lane stands right above its head.
         UPDATE vulkan.lanes l SET status = 'ready', run_at = clock_timestamp()
         WHERE l.group_id = g.group_id AND l.key_hash = set_aside.lane
-          AND (l.status = 'ready' OR (l.status = 'blocked' AND l.head + 1 = set_aside.event_offset));
+          AND (l.status IN ('ready', 'parked') OR (l.status = 'blocked' AND l.head + 1 = set_aside.event_offset));
         PERFORM vulkan.rest_lanes(g, ARRAY(SELECT l.key_hash FROM vulkan.lanes l
             WHERE l.group_id = g.group_id AND l.key_hash = set_aside.lane AND l.status = 'ready'));
+        IF g.prefixed AND prefix IS NOT NULL THEN
+            -- Its lane may have been about to take the room that its prefix has.
+            PERFORM vulkan.unpark(g, ARRAY[prefix], ARRAY[1]::bigint[]);
+        END IF;
     END IF;
 END $$;
 COMMENT ON FUNCTION vulkan.set_aside(vulkan.groups, bigint, bigint, text, text) IS 'Internal. Makes a message done or dead whatever its state, out of the way of its key. The caller holds the latch if it is keyed.';
@@ -141,8 +148,12 @@ BEGIN
     DELETE FROM vulkan.exceptions x
     WHERE x.group_id = g.group_id AND x."offset" = ANY (picked) AND x.status = 'dead' AND x."offset" > cursor;
     IF keys IS NOT NULL THEN
-        INSERT INTO vulkan.lanes AS l (group_id, key_hash, head, through, status, redriven, token)
-        SELECT g.group_id, k, cursor, cursor, 'ready', true, nextval('vulkan.token_seq') FROM unnest(keys) k
+        INSERT INTO vulkan.lanes AS l (group_id, key_hash, prefix_hash, head, through, status, redriven, token)
+        SELECT g.group_id, k, coalesce(p.hash, 0), cursor, cursor, 'ready', true, nextval('vulkan.token_seq')
+        FROM unnest(keys) k
+        LEFT JOIN LATERAL (SELECT vulkan.prefix_hash(e.partition_key, g.prefix_delimiter) AS hash FROM vulkan.events e
+                           WHERE e.stream_id = g.stream_id AND hashtextextended(e.partition_key, 0) = k
+                             AND e.partition_key IS NOT NULL LIMIT 1) p ON true
         ON CONFLICT ON CONSTRAINT lanes_pkey DO UPDATE SET
             redriven = true,
             -- A key blocked by this very message is free again.

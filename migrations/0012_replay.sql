@@ -74,6 +74,7 @@ BEGIN
         PERFORM vulkan.reap_claim(standing, g, lost => false);
     END IF;
     DELETE FROM vulkan.exceptions e WHERE e.group_id = g.group_id AND e."offset" > rewind.x;
+    DELETE FROM vulkan.checkpoints c WHERE c.group_id = g.group_id AND c."offset" > rewind.x;
     DELETE FROM vulkan.runs r WHERE r.group_id = g.group_id AND r.lo >= rewind.x;
     UPDATE vulkan.runs r SET hi = rewind.x WHERE r.group_id = g.group_id AND r.hi > rewind.x;
     SELECT b.rules INTO rules FROM vulkan.bindings b WHERE b.group_id = g.group_id ORDER BY b.from_offset DESC LIMIT 1;

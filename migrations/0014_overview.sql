@@ -45,9 +45,11 @@ SELECT s.name AS stream, g.name AS consumer_group, g.mode, g.paused_at, c.cursor
        dead.messages AS dead,
        least(first.created_at, flight.oldest, waiting.oldest, keyed.oldest) AS oldest_unfinished,
        blocked.keys AS blocked_keys, blocked.heads AS blocked_heads,
-       holders.pids AS lso_held_by
+       holders.pids AS lso_held_by,
+       CASE WHEN b.state = 'open' AND b.until <= clock_timestamp() THEN 'half-open' ELSE b.state END AS breaker, b.until AS breaker_until
 FROM vulkan.groups g
 JOIN vulkan.streams s ON s.stream_id = g.stream_id
+LEFT JOIN vulkan.breakers b ON b.group_id = g.group_id
 CROSS JOIN LATERAL (SELECT vulkan.cursor_of(g.group_id) AS cursor) c
 CROSS JOIN LATERAL vulkan.horizon(g.stream_id) h
 CROSS JOIN LATERAL (SELECT vulkan.lag(g.group_id) AS messages) lag
@@ -71,7 +73,7 @@ CROSS JOIN LATERAL (SELECT count(*) AS messages FROM vulkan.exceptions x WHERE x
 CROSS JOIN LATERAL (SELECT count(*) AS keys, (array_agg(b.head ORDER BY b.head))[1:10] AS heads
     FROM vulkan.blocked_keys b WHERE b.group_id = g.group_id) blocked
 CROSS JOIN LATERAL (SELECT array_agg(f.pid) AS pids FROM vulkan.floors(g.stream_id, (SELECT last_value FROM vulkan.offset_seq)) f) holders;
-COMMENT ON VIEW vulkan.group_overview IS 'Each group at a glance. lag_messages and lag: what lies above the cursor (counted up to a million) and the age of the oldest of it. in_flight, ready, dead: messages by status. oldest_unfinished: when the oldest message that is neither done nor dead was published. blocked_keys: see vulkan.blocked_keys; blocked_heads: the first ten. lso_held_by: pids of the publishers that hold the last stable offset back; see vulkan.lso_holders.';
+COMMENT ON VIEW vulkan.group_overview IS 'Each group at a glance. lag_messages and lag: what lies above the cursor (counted up to a million) and the age of the oldest of it. in_flight, ready, dead: messages by status. oldest_unfinished: when the oldest message that is neither done nor dead was published. blocked_keys: see vulkan.blocked_keys; blocked_heads: the first ten. lso_held_by: pids of the publishers that hold the last stable offset back; see vulkan.lso_holders. breaker: closed, open (nothing is handed out before breaker_until) or half-open (probes are); NULL without one.';
 
 CREATE FUNCTION vulkan.is_drained(stream text, consumer_group text) RETURNS boolean
 LANGUAGE plpgsql AS $$

@@ -1,7 +1,10 @@
 -- The invariants of the design, checked on any database with Vulkan in it.
 
 CREATE FUNCTION vulkan.check() RETURNS TABLE (invariant integer, stream text, consumer_group text, detail text)
-LANGUAGE sql AS $$
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH lifecycle AS MATERIALIZED (
         SELECT g.*, s.name AS stream_name, vulkan.cursor_of(g.group_id) AS cursor
         FROM vulkan.groups g JOIN vulkan.streams s ON s.stream_id = g.stream_id WHERE g.mode = 'lifecycle'
@@ -23,6 +26,10 @@ LANGUAGE sql AS $$
         SELECT 1, x.group_id, format('message %s has status %s above the cursor %s', x."offset", x.status, g.cursor)
         FROM vulkan.exceptions x JOIN lifecycle g ON g.group_id = x.group_id
         WHERE x."offset" > g.cursor AND x.status NOT IN ('done', 'dead')
+        UNION ALL
+        -- 1. A checkpoint above the cursor is of a message that nobody has had.
+        SELECT 1, x.group_id, format('message %s has a checkpoint above the cursor %s', x."offset", g.cursor)
+        FROM vulkan.checkpoints x JOIN lifecycle g ON g.group_id = x.group_id WHERE x."offset" > g.cursor
         UNION ALL
         -- 1. Keyed messages in lanes, others not.
         SELECT 1, x.group_id, format('message %s with partition key %s has lane %s', x."offset", quote_nullable(e.partition_key), x.lane)
@@ -68,8 +75,35 @@ LANGUAGE sql AS $$
         SELECT 4, x.group_id, format('message %s is %s after %s of %s attempts', x."offset", x.status, x.attempts, g.max_attempts)
         FROM vulkan.exceptions x JOIN lifecycle g ON g.group_id = x.group_id
         WHERE x.attempts > g.max_attempts OR (x.status = 'ready' AND x.attempts >= g.max_attempts)
+        UNION ALL
+        -- 9. No lane is parked while its prefix has room that nobody is about to take.
+        SELECT 9, p.group_id, format('lanes of prefix %s are parked while %s of %s messages are in flight or ready', p.prefix_hash, taken.messages, most.messages)
+        FROM (SELECT DISTINCT l.group_id, l.prefix_hash FROM vulkan.lanes l WHERE l.status = 'parked') p
+        JOIN lifecycle g ON g.group_id = p.group_id
+        CROSS JOIN LATERAL (SELECT coalesce(sum(l.held) FILTER (WHERE l.status = 'processing'), 0)
+                                   + count(*) FILTER (WHERE l.status = 'ready' AND l.run_at <= clock_timestamp()) AS messages
+                            FROM vulkan.lanes l WHERE l.group_id = p.group_id AND l.prefix_hash = p.prefix_hash) taken
+        CROSS JOIN LATERAL (SELECT coalesce(
+            (SELECT o.max_in_flight FROM vulkan.prefix_limits o WHERE o.group_id = p.group_id AND o.prefix_hash = p.prefix_hash),
+            g.max_in_flight_per_prefix, 2147483647) AS messages) most
+        WHERE taken.messages < most.messages
+        UNION ALL
+        -- 9. What is in work is counted, or a limit would be passed.
+        SELECT 9, g.group_id, format('%s messages are processing, and %s are counted', d.messages, c.messages)
+        FROM lifecycle g
+        CROSS JOIN LATERAL (SELECT count(*) AS messages FROM vulkan.deliveries x
+                            WHERE x.stream = g.stream_name AND x.consumer_group = g.name AND x.status = 'processing') d
+        CROSS JOIN LATERAL (SELECT
+            (SELECT coalesce(sum(x.messages), 0) FROM vulkan.claims x WHERE x.group_id = g.group_id AND x.settled_at IS NULL)
+            + (SELECT count(*) FROM vulkan.exceptions x WHERE x.group_id = g.group_id AND x.status = 'processing')
+            + (SELECT coalesce(sum(x.held), 0) FROM vulkan.lanes x WHERE x.group_id = g.group_id AND x.status = 'processing') AS messages) c
+        WHERE d.messages > c.messages
     )
     SELECT v.invariant, s.name, g.name, v.detail
     FROM violation v JOIN vulkan.groups g ON g.group_id = v.group_id JOIN vulkan.streams s ON s.stream_id = g.stream_id
-$$;
+    UNION ALL
+    -- 10. Each tick of a schedule is published once: the next lies after the last.
+    SELECT 10, t.name, NULL, format('the next tick of schedule "%s", %s, is not after its last, %s', s.name, s.next_at, s.last_at)
+    FROM vulkan.schedules s JOIN vulkan.streams t ON t.stream_id = s.stream_id WHERE s.next_at <= s.last_at;
+END $$;
 COMMENT ON FUNCTION vulkan.check() IS 'The invariants of the engine: a row for each violation, none on a sound database. Reads everything: for tests, and for doubts. After max_attempts was lowered, invariant 4 may name messages that are older than that.';

@@ -118,13 +118,13 @@ BEGIN
     WHERE w.name = worker RETURNING w.drain_requested_at, w.group_ids INTO since, served;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no worker "%"', worker
-            USING ERRCODE = 'VK008', HINT = 'Those alive: SELECT name, version, host, state FROM vulkan.workers';
+            USING ERRCODE = 'VK009', HINT = 'Those alive: SELECT name, version, host, state FROM vulkan.workers';
     END IF;
     -- One that sleeps asks for orders when it is woken.
     PERFORM vulkan.ring(s.stream_id) FROM (SELECT DISTINCT g.stream_id FROM vulkan.groups g WHERE g.group_id = ANY (served)) s;
     RETURN since;
 END $$;
-COMMENT ON FUNCTION vulkan.drain_worker(text) IS 'Asks a worker to claim nothing more, to finish what it has, and to end, as SIGTERM does. It sees that within a second while it works or somebody publishes, else with its next sign of life, within ten. Returns since when it is asked. Raises VK008 if no worker of that name is alive.';
+COMMENT ON FUNCTION vulkan.drain_worker(text) IS 'Asks a worker to claim nothing more, to finish what it has, and to end, as SIGTERM does. It sees that within a second while it works or somebody publishes, else with its next sign of life, within ten. Returns since when it is asked. Raises VK009 if no worker of that name is alive.';
 
 CREATE FUNCTION vulkan.drain_workers(version text) RETURNS integer
 LANGUAGE plpgsql AS $$
@@ -136,11 +136,11 @@ BEGIN
     GET DIAGNOSTICS asked = ROW_COUNT;
     IF asked = 0 THEN
         RAISE EXCEPTION 'no worker is of version %', coalesce(quote_literal(version), 'NULL')
-            USING ERRCODE = 'VK008', HINT = 'Those alive: SELECT name, version, host, state FROM vulkan.workers';
+            USING ERRCODE = 'VK009', HINT = 'Those alive: SELECT name, version, host, state FROM vulkan.workers';
     END IF;
     RETURN asked;
 END $$;
-COMMENT ON FUNCTION vulkan.drain_workers(text) IS 'drain_worker() for every worker of a version (NULL: those without one). Returns how many. Raises VK008 if there is none.';
+COMMENT ON FUNCTION vulkan.drain_workers(text) IS 'drain_worker() for every worker of a version (NULL: those without one). Returns how many. Raises VK009 if there is none.';
 
 -- Options: a group has one set of them, and programs of several versions say what it is to be.
 

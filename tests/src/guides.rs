@@ -3,3 +3,6 @@
 
 #[doc = include_str!("../../docs/guides/README.md")]
 mod index {}
+
+#[doc = include_str!("../../docs/guides/priorities.md")]
+mod priorities {}

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 /// How long the engine may take to answer one call. Its calls are short; a connection that gives no
 /// answer for so long is dead, whatever the socket says.
-const ANSWER: Duration = Duration::from_secs(20);
+pub(crate) const ANSWER: Duration = Duration::from_secs(20);
 
 /// Runs a database call to its end in a task of its own, whatever becomes of the caller.
 ///

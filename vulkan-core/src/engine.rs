@@ -1,4 +1,4 @@
-//! What a worker asks of the engine: claim, settle, extend, reap, look, maintain, beat.
+//! What a worker asks of the engine: claim, settle, extend, reap, look, maintain, fire schedules, beat.
 //!
 //! `vulkan-worker` is written on this and nothing else, and another worker can be. Each call is one
 //! round trip and one short transaction; the comments of the SQL functions of the same name say
@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::interval::duration;
 
 mod beat;
+mod checkpoint;
 mod claim;
 mod complete;
 mod declare;
@@ -22,16 +23,21 @@ mod lease;
 mod look;
 mod maintain;
 mod orders;
+mod schedule;
 mod settle;
+mod transaction;
 
 pub use beat::{Answer, Beat};
+pub use checkpoint::MAX_CHECKPOINT_LEN;
 pub use claim::Claimed;
-pub use complete::complete;
+pub use complete::{complete, complete_many};
 pub use declare::{Declared, Difference};
 pub use lease::{Held, Lost, Reaped};
 pub use look::Look;
 pub use orders::{Orders, Stop};
+pub use schedule::DueSchedule;
 pub use settle::{Fate, Item, Outcome, Settlement, Verdict};
+pub use transaction::WorkTransaction;
 
 pub use crate::wake::{Bell, Listening};
 

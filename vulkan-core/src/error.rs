@@ -1,9 +1,12 @@
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgDatabaseError;
 use vulkan_names::NameError;
+
+use crate::schedule::ScheduleError;
 
 /// What can go wrong between this client and the database.
 ///
@@ -32,7 +35,13 @@ pub enum Error {
     /// The lease of the message is lost (`VK007`): somebody else holds it, or has it done.
     #[error("{0}")]
     Stale(Refusal),
-    /// No worker of that name, or of that version, is alive (`VK008`).
+    /// There is no recurring event of that name (`VK008`).
+    #[error("{0}")]
+    UnknownSchedule(Refusal),
+    /// A recurring event is not well defined.
+    #[error(transparent)]
+    Schedule(ScheduleError),
+    /// No worker of that name, or of that version, is alive (`VK009`).
     #[error("{0}")]
     UnknownWorker(Refusal),
     /// A name of a stream, a group or a kind is not valid.
@@ -61,6 +70,13 @@ pub enum Error {
         "the database has no schema \"vulkan\"; call Client::migrate once, or apply the files in migrations/"
     )]
     NoSchema,
+    /// The batch failed that a [`Publisher`](crate::Publisher) published the event with. The event may have
+    /// been published all the same, as after [`Error::Database`].
+    #[error("{0}")]
+    Batch(Arc<Self>),
+    /// The publisher was closed before it took the event.
+    #[error("the publisher is closed; keep it open until the last event is published")]
+    PublisherClosed,
     /// The database's schema is older than this client.
     #[error(
         "the schema \"vulkan\" has version {found}, this client needs {needed}; call Client::migrate"
@@ -123,6 +139,7 @@ impl Error {
             | Self::Migrate(
                 MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _),
             ) => is_transient(error),
+            Self::Batch(error) => error.is_transient(),
             _ => false,
         }
     }
@@ -199,7 +216,8 @@ impl From<sqlx::Error> for Error {
             "VK005" => Self::NoMessage(refusal()),
             "VK006" => Self::Superseded(refusal()),
             "VK007" => Self::Stale(refusal()),
-            "VK008" => Self::UnknownWorker(refusal()),
+            "VK008" => Self::UnknownSchedule(refusal()),
+            "VK009" => Self::UnknownWorker(refusal()),
             _ => match unstorable(refused) {
                 Some(hint) => Self::invalid(explained(refused), hint),
                 None => Self::Database(error),

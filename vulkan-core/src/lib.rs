@@ -33,7 +33,8 @@
 //! | To do | See |
 //! |---|---|
 //! | connect, migrate | [`Client`] |
-//! | publish | [`Client::publish`], [`Client::publish_in`], [`Client::publish_many`], [`Event`], [`Message`] |
+//! | publish | [`Client::publish`], [`Client::publish_in`], [`Client::publish_many`], [`Client::publisher`], [`Event`], [`Message`] |
+//! | publish again and again | [`Schedule`], [`Client::put_schedule`], [`Client::schedules`], [`Cron`] |
 //! | make streams and groups | [`Client::create_stream`], [`Client::ensure_group`] |
 //! | read a stream | [`Client::read`], [`Client::reader`] |
 //! | look, redrive, replay, skip, cancel, pause | [`Client::overview`], [`Client::inspect`], [`Client::redrive`], [`Client::replay`], [`Client::skip`], [`Client::cancel`], [`Client::pause`] |
@@ -52,6 +53,7 @@ mod migrate;
 mod operate;
 mod position;
 mod publish;
+mod schedule;
 mod wake;
 
 pub use client::Client;
@@ -64,7 +66,10 @@ pub use operate::{
     WorkerState,
 };
 pub use position::Position;
-pub use publish::{IntoMessage, Message};
+pub use publish::{IntoMessage, Message, Published, Publisher, PublisherOptions};
+pub use schedule::{
+    Cron, CronError, Missed, Schedule, ScheduleError, ScheduleMistake, ScheduleOverview,
+};
 pub use vulkan_names::{
     Backoff, BackoffError, DurationError, GroupName, KindPattern, NameError, Problem, Start,
     StartError, Subject,

@@ -1,28 +1,34 @@
-//! Publishing: alone, in the caller's transaction, in batches.
+//! Publishing: alone, in the caller's transaction, in batches, merged.
 
 mod batch;
 mod message;
+mod once;
+mod publisher;
 
 use sqlx::PgExecutor;
 use sqlx::types::Json;
 
 pub use message::{IntoMessage, Message};
+pub use once::Published;
+pub use publisher::{Publisher, PublisherOptions};
 
 use crate::client::Client;
 use crate::detach::to_the_end;
 use crate::error::Error;
+use crate::interval::interval;
 use batch::Batch;
 
 impl Client {
     /// Publishes one event and returns its offset: when this returns, the event is durable.
     ///
     /// Takes a `&T` of an [`Event`](crate::Event), or a [`Message`]. With a dedup id that was published
-    /// before, within the window, the first event's offset is returned and nothing is appended.
+    /// before, within the window, the first event's offset is returned and nothing is appended;
+    /// [`publish_once`](Self::publish_once) tells the two apart.
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownStream`]; [`Error::Invalid`] for a kind that is not valid, and for text that Postgres
-    /// cannot store, such as a NUL character; [`Error::Encode`].
+    /// [`Error::UnknownStream`]; [`Error::Invalid`] for a kind or a dedup id that is not valid, and for text that
+    /// Postgres cannot store, such as a NUL character; [`Error::Encode`].
     /// After [`Error::Database`] the event may have been published all the same: with a dedup id it is
     /// safe to try again.
     ///
@@ -71,11 +77,9 @@ impl Client {
         &self,
         messages: impl IntoIterator<Item = M>,
     ) -> Result<Vec<i64>, Error> {
-        let Some(batch) = Batch::of(messages)? else {
-            return Ok(Vec::new());
-        };
+        let messages = all(messages)?;
         let pool = self.pool().clone();
-        to_the_end(async move { batch.publish(&pool).await }).await
+        to_the_end(async move { Batch::of(&messages)?.publish(&pool).await }).await
     }
 
     /// Publishes a batch as [`publish_many`](Self::publish_many) does, on a connection or in a transaction of yours.
@@ -92,11 +96,14 @@ impl Client {
         executor: impl PgExecutor<'e>,
         messages: impl IntoIterator<Item = M>,
     ) -> Result<Vec<i64>, Error> {
-        match Batch::of(messages)? {
-            Some(batch) => batch.publish(executor).await,
-            None => Ok(Vec::new()),
-        }
+        let messages = all(messages)?;
+        Batch::of(&messages)?.publish(executor).await
     }
+}
+
+fn all<M: IntoMessage>(messages: impl IntoIterator<Item = M>) -> Result<Vec<Message>, Error> {
+    let messages = messages.into_iter().map(IntoMessage::into_message);
+    messages.collect()
 }
 
 async fn publish<'e>(executor: impl PgExecutor<'e>, message: &Message) -> Result<i64, Error> {
@@ -108,7 +115,9 @@ async fn publish<'e>(executor: impl PgExecutor<'e>, message: &Message) -> Result
         .bind(&message.key)
         .bind(message.headers.as_ref().map(Json))
         .bind(message.deliver_at)
+        .bind(message.delay.map(interval))
         .bind(&message.dedup_id)
+        .bind(message.dedup_window.map(interval))
         .fetch_one(executor)
         .await?)
 }

@@ -33,6 +33,8 @@ pub struct Bell {
 struct Rung {
     streams: Mutex<BTreeSet<i32>>,
     notify: Notify,
+    /// A recurring event was changed.
+    schedules: Arc<Notify>,
 }
 
 impl Rung {
@@ -120,6 +122,12 @@ impl Bell {
             Ok(()) = listening.changed() => {}
             () = tokio::time::sleep(at_most) => {}
         }
+    }
+
+    /// Notified when a recurring event was made, changed or resumed, armed or not, and when that may have
+    /// gone unheard.
+    pub fn schedules(&self) -> Arc<Notify> {
+        Arc::clone(&self.rung.schedules)
     }
 
     /// Waits for the bell, and says which streams rang. A ring while nobody waits is kept for the next

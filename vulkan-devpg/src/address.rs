@@ -18,8 +18,10 @@ impl Address {
     /// The maintenance database of a private cluster.
     pub(crate) fn of_cluster(directory: &Path) -> Result<Self, Error> {
         let host = percent_encoded(&directory.to_string_lossy());
-        // Said in full, so that no PGPORT or PGSSLMODE around has a say.
-        let url = format!("postgres://vulkan@localhost:5432/postgres?host={host}&sslmode=disable");
+        // Said in full, so that no PGPORT or PGSSLMODE around has a say. No user is called as a schema may be,
+        // which would come first in the search path.
+        let url =
+            format!("postgres://postgres@localhost:5432/postgres?host={host}&sslmode=disable");
         Self::parse(&url)
     }
 
@@ -103,7 +105,7 @@ mod tests {
             read_back.options().get_socket().map(|path| path.as_path()),
             Some(directory)
         );
-        assert_eq!(read_back.options().get_username(), "vulkan");
+        assert_eq!(read_back.options().get_username(), "postgres");
         assert_eq!(read_back.options().get_database(), Some("postgres"));
     }
 

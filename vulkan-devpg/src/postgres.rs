@@ -95,7 +95,7 @@ impl Postgres {
     /// A URL of the server's maintenance database, with all that is needed to connect, a
     /// password included.
     ///
-    /// For a private cluster that is `postgres` as the superuser `vulkan`, over a Unix socket;
+    /// For a private cluster that is `postgres` as the superuser `postgres`, over a Unix socket;
     /// otherwise it is `DATABASE_URL`.
     #[must_use]
     pub fn url(&self) -> String {

@@ -23,7 +23,7 @@ run() {
 }
 
 create() {
-    run "$bin/initdb" -D "$data" -U vulkan -A trust -E UTF8 --no-locale --no-sync --no-instructions &&
+    run "$bin/initdb" -D "$data" -U postgres -A trust -E UTF8 --no-locale --no-sync --no-instructions &&
         cat "$dir/cluster.conf" >>"$data/postgresql.conf"
 }
 

@@ -15,7 +15,7 @@ use proc_macro::TokenStream;
 /// Makes an async function the handler of a group.
 ///
 /// The function takes its payload as the first argument, by value, and then in any order
-/// `&Delivery`, `State<T>` and whatever else implements `FromDelivery`, up to eight arguments in all.
+/// `&Delivery`, `State<T>`, `Tx` and whatever else implements `FromDelivery`, up to eight arguments in all.
 /// It returns `vulkan::Result`, `Result<(), E>` for another error type, or nothing.
 ///
 /// ```
@@ -76,7 +76,10 @@ use proc_macro::TokenStream;
 /// | `backoff` | the first wait and the longest, `"2s..5m"`, or the first alone, `"2s"` | `"2s..10m"` |
 /// | `timeout` | how long one attempt may take | no limit |
 /// | `lease` | how long a delivery stays with a worker that gives no sign of life | `"30s"` |
-/// | `concurrency` | how many deliveries one worker handles at once | left to the worker |
+/// | `concurrency` | how many deliveries one worker handles at once; of a batch handler, how many batches | left to the worker |
+/// | `batch` | take up to so many messages at once, see below | one by one |
+/// | `priority` | whose deliveries get a free slot of the process first: the higher number | 0 |
+/// | `weight` | how large its share of the slots is among handlers of one priority | 1 |
 /// | `start` | where a new group begins: `"earliest"` or `"latest"` | `"earliest"` |
 /// | `name` | what logs and metrics call the handler | the name of the function |
 /// | `crate` | the path of the `vulkan` crate, where it has another name | `::vulkan` |
@@ -86,6 +89,23 @@ use proc_macro::TokenStream;
 /// Names have 1 to 128 characters from `a-z`, `0-9`, `.`, `_`, `-`.
 /// In a pattern `*` is any one segment and a last `>` any remaining ones.
 /// Durations are written as `500ms`, `30s`, `1m30s`, `2h`, `7d`.
+///
+/// # Batches
+///
+/// With `batch = 100` the function takes up to a hundred messages at once, as a `Vec<Received<T>>`, and then in any
+/// order `State<T>`, `Tx`, and whatever else implements `FromBatch`. What becomes of the messages is said at
+/// `BatchHandler`.
+///
+/// ```
+/// use vulkan::{Received, Tx, handler};
+///
+/// #[handler(stream = "orders", group = "load", batch = 100)]
+/// async fn load(totals: Vec<Received<i64>>, mut tx: Tx) -> vulkan::Result {
+///     let sum: i64 = totals.iter().map(|total| **total).sum();
+///     sqlx::query("UPDATE totals SET sum = sum + $1").bind(sum).execute(&mut *tx).await?;
+///     Ok(())
+/// }
+/// ```
 ///
 /// # What it writes
 ///

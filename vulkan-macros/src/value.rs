@@ -58,19 +58,24 @@ pub(crate) fn texts<E: Display>(
 }
 
 /// An integer literal within `range`.
-pub(crate) fn integer(cx: &Ctxt, entry: &Entry, range: RangeInclusive<u32>) -> Option<u32> {
+pub(crate) fn integer<T>(cx: &Ctxt, entry: &Entry, range: RangeInclusive<T>) -> Option<T>
+where
+    T: Copy + Into<i64> + TryFrom<i64>,
+{
     let value = entry.value.clone().unwrap_or_default();
     let literal = syn::parse2::<LitInt>(value);
-    let number = literal.and_then(|literal| literal.base10_parse());
+    let number = literal.and_then(|literal| literal.base10_parse::<i64>());
+    let (start, end): (i64, i64) = ((*range.start()).into(), (*range.end()).into());
     match number {
-        Ok(number) if range.contains(&number) => Some(number),
+        Ok(number) if (start..=end).contains(&number) => T::try_from(number).ok(),
         _ => {
             let (key, example) = (entry.key.name, entry.example());
-            let range = match (range.start(), range.end()) {
-                (start, &u32::MAX) => format!("of at least {start}"),
-                (start, end) => format!("from {start} to {end}"),
+            let range = match (start, end) {
+                (start, end) if end == u32::MAX.into() => format!(" of at least {start}"),
+                (start, _) if start == i32::MIN.into() => String::new(),
+                (start, end) => format!(" from {start} to {end}"),
             };
-            let message = format!("`{key}` takes an integer {range}, as in `{example}`");
+            let message = format!("`{key}` takes an integer{range}, as in `{example}`");
             cx.error(entry.value_or_key(), message);
             None
         }

@@ -15,6 +15,8 @@ pub enum Subject {
     Kind,
     /// A pattern over kinds.
     Pattern,
+    /// The name of a recurring event.
+    Schedule,
 }
 
 impl fmt::Display for Subject {
@@ -25,6 +27,7 @@ impl fmt::Display for Subject {
             Self::Handler => "handler name",
             Self::Kind => "kind",
             Self::Pattern => "kind pattern",
+            Self::Schedule => "schedule name",
         })
     }
 }
@@ -110,7 +113,9 @@ impl NameError {
 
     fn alphabet(&self) -> &'static str {
         match self.subject {
-            Subject::Stream | Subject::Group | Subject::Handler => "use a-z, 0-9, '.', '_' or '-'",
+            Subject::Stream | Subject::Group | Subject::Handler | Subject::Schedule => {
+                "use a-z, 0-9, '.', '_' or '-'"
+            }
             Subject::Kind => "use A-Z, a-z, 0-9, '_' or '-' in segments joined by '.'",
             Subject::Pattern => {
                 "use A-Z, a-z, 0-9, '_' or '-' in segments joined by '.', \

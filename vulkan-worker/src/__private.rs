@@ -1,8 +1,10 @@
 use serde::Deserialize;
 
 pub use crate::handler::{
-    Call, Delivery, DeliveryArgument, FromDelivery, Handler, HandlerOptions, IntoResult, Result,
+    Batch, BatchHandler, BatchPayload, Call, Delivery, DeliveryArgument, FromBatch, FromDelivery,
+    Handler, HandlerOptions, InBatches, IntoResult, Result,
 };
+pub use crate::runtime::attempt;
 pub use vulkan_core::{Backoff, Start};
 
 /// Reads the payload for the first argument of a handler.

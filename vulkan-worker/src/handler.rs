@@ -6,6 +6,8 @@
 
 use std::future::Future;
 
+mod batch;
+mod batch_handler;
 mod call;
 mod decode;
 mod delivery;
@@ -18,9 +20,14 @@ mod into_handler;
 mod into_result;
 mod options;
 mod options_check;
+mod received;
 mod result_ext;
 mod state;
+mod tx;
+mod tx_slot;
 
+pub use batch::Batch;
+pub use batch_handler::{BatchHandler, ByHandInBatches, FromBatch, InBatches};
 pub use call::Call;
 pub use decode::DecodeError;
 pub use delivery::Delivery;
@@ -32,8 +39,12 @@ pub use into_handler::{ByHand, IntoHandler};
 pub use into_result::IntoResult;
 pub use options::HandlerOptions;
 pub use options_check::OptionsError;
+pub use received::{BatchPayload, Received};
 pub use result_ext::ResultExt;
 pub use state::{FromRef, State};
+pub use tx::Tx;
+pub use tx_slot::TxError;
+pub(crate) use tx_slot::{TxSlot, TxSource};
 
 /// What a handler returns: `vulkan::Result` is `Result<(), HandlerError>`.
 pub type Result<T = (), E = HandlerError> = std::result::Result<T, E>;
@@ -105,4 +116,14 @@ pub trait Handler<S>: Send + Sync + 'static {
     /// when the lease is lost, or at the end of the grace period of a shutdown.
     /// [`Delivery::cancelled`] tells beforehand in the last two cases.
     fn call(&self, delivery: &Delivery, state: &S) -> impl Future<Output = Result> + Send;
+
+    /// Forgets the type, but not whether it takes batches.
+    #[doc(hidden)]
+    fn erase(self) -> ErasedHandler<S>
+    where
+        Self: Sized,
+        S: Sync,
+    {
+        ErasedHandler::one_by_one(self)
+    }
 }

@@ -49,7 +49,7 @@
 //! `Ok(())` is done. An error that leaves by `?` is tried again after the backoff of the group, and
 //! the message is dead after its last attempt; [`HandlerError`] and [`ResultExt`] say anything else.
 //! The table is at [`Handler`]. Delivery is at least once: a handler that writes to the same database
-//! makes its effects happen once with [`Delivery::complete_in`].
+//! makes its effects happen once with a [`Tx`].
 //!
 //! # How a worker behaves
 //!
@@ -65,20 +65,24 @@
 //! |---|---|
 //! | write a handler | [`Handler`], [`HandlerOptions`], [`Delivery`] |
 //! | take more arguments with `#[handler]` | [`State`], [`FromRef`], [`FromDelivery`] |
+//! | have effects exactly once | [`Tx`], [`Delivery::complete_in`] |
 //! | say what an error means | [`HandlerError`], [`ResultExt`], [`Disposition`] |
 //! | run handlers, and stop | [`Worker`], [`WorkerBuilder`], [`Shutdown`], [`shutdown_signal`] |
+//! | listen to what a worker does | [`WorkerBuilder::on_event`], [`WorkerEvent`] |
 //! | test a handler without a database | [`Delivery::of`], [`DeliveryBuilder`] |
 
 mod handler;
 mod runtime;
 
 pub use handler::{
-    ByHand, Call, DecodeError, Delivery, DeliveryBuilder, Disposition, ErasedHandler, FromDelivery,
-    FromRef, Handler, HandlerError, HandlerOptions, IntoHandler, IntoResult, OptionsError, Result,
-    ResultExt, State,
+    Batch, BatchHandler, ByHand, ByHandInBatches, Call, DecodeError, Delivery, DeliveryBuilder,
+    Disposition, ErasedHandler, FromBatch, FromDelivery, FromRef, Handler, HandlerError,
+    HandlerOptions, InBatches, IntoHandler, IntoResult, OptionsError, Received, Result, ResultExt,
+    State, Tx, TxError,
 };
 pub use runtime::{
-    BuildError, IntoShutdown, Mistake, RunError, Shutdown, Worker, WorkerBuilder, shutdown_signal,
+    Attempt, BuildError, DatabaseCall, Interruption, IntoShutdown, Mistake, RunError, Shutdown,
+    Worker, WorkerBuilder, WorkerEvent, shutdown_signal,
 };
 pub use vulkan_core::{Backoff, Start};
 

@@ -10,22 +10,28 @@
 //! | [`lookout`] | wakes the claimers that sleep: by the bell, or by looking about once a second | one |
 //! | [`keeper`] | extends the leases of what is still in work | one |
 //! | [`housekeeping`] | reaps lost leases, rolls slots | two |
+//! | [`scheduler`] | fires the recurring events that are due | one |
 //! | [`pulse`] | gives signs of life, takes over changed options | one |
 //! | [`orders`] | hears of cancelled messages and of a drain | one |
 //! | [`watch`] | finds handlers that block their thread | one |
 //!
-//! What the tasks of a group share is its [`ledger`].
+//! What the tasks of a group share is its [`ledger`]; what all runners share, the [`slots`] of the process.
+//! What happens is told as [`events`], of which [`log`] makes the log.
 
+mod alone;
 mod assigned;
 mod builder;
 mod claimer;
 mod error;
+mod events;
 mod execute;
+mod failures;
 mod group;
 mod health;
 mod housekeeping;
 mod keeper;
 mod ledger;
+mod log;
 mod lookout;
 mod orders;
 mod pace;
@@ -33,12 +39,16 @@ mod patience;
 mod pulse;
 mod registry;
 mod runner;
+mod scheduler;
 mod settler;
 mod shutdown;
+mod slots;
 mod watch;
 mod worker;
 
+pub use alone::attempt;
 pub use builder::WorkerBuilder;
 pub use error::{BuildError, Mistake, RunError};
+pub use events::{Attempt, DatabaseCall, Interruption, WorkerEvent};
 pub use shutdown::{IntoShutdown, Shutdown, shutdown_signal};
 pub use worker::Worker;

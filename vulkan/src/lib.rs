@@ -126,9 +126,11 @@
 //! | To do | See |
 //! |---|---|
 //! | connect, migrate, make a stream | [`Client`] |
-//! | publish | [`Client::publish`], [`Client::publish_in`], [`Client::publish_many`]; with headers, a delay or a dedup id [`Message`] |
+//! | publish | [`Client::publish`], [`Client::publish_in`], [`Client::publish_many`], [`Client::publisher`]; with headers, a delay or a dedup id [`Message`] |
+//! | publish again and again | [`Schedule`], [`Cron`], [`WorkerBuilder::schedule`], [`Client::put_schedule`], [`Client::schedules`] |
 //! | handle | [`handler`](macro@handler), [`Handler`], [`Worker`] |
-//! | have effects exactly once | [`Delivery::complete_in`] |
+//! | have effects exactly once | [`Tx`], [`Delivery::complete_in`] |
+//! | listen to what a worker does | [`WorkerBuilder::on_event`], [`WorkerEvent`] |
 //! | read without a worker | [`Client::read`], [`Client::reader`] |
 //! | look, redrive, replay, skip, cancel, pause | [`Client::overview`], [`Client::inspect`], [`Client::redrive`], [`Client::replay`], [`Client::skip`], [`Client::cancel`], [`Client::pause`] |
 //! | see and drain workers | [`Client::workers`], [`Client::drain_worker`], [`Client::drain_workers`] |
@@ -136,20 +138,22 @@
 
 #[doc(inline)]
 pub use vulkan_core::{
-    Backoff, BackoffError, Binding, Client, DryRun, DurationError, Error, Event, GroupName,
-    GroupOptions, GroupOverview, Inspected, IntoMessage, KindPattern, LiveWorker, LogEvent,
-    Message, Mode, NameError, OnDead, PartitionKey, Position, Problem, Reader, ReaderEvents,
-    Redrive, Refusal, Replayed, ServedHandler, Start, StartError, Status, Subject, WorkerState,
-    engine,
+    Backoff, BackoffError, Binding, Client, Cron, CronError, DryRun, DurationError, Error, Event,
+    GroupName, GroupOptions, GroupOverview, Inspected, IntoMessage, KindPattern, LiveWorker,
+    LogEvent, Message, Missed, Mode, NameError, OnDead, PartitionKey, Position, Problem, Published,
+    Publisher, PublisherOptions, Reader, ReaderEvents, Redrive, Refusal, Replayed, Schedule,
+    ScheduleError, ScheduleMistake, ScheduleOverview, ServedHandler, Start, StartError, Status,
+    Subject, WorkerState, engine,
 };
 #[doc(inline)]
 pub use vulkan_macros::{Event, handler};
 #[doc(inline)]
 pub use vulkan_worker::{
-    BuildError, DecodeError, Delivery, DeliveryBuilder, Disposition, ErasedHandler, FromDelivery,
-    FromRef, Handler, HandlerError, HandlerOptions, IntoHandler, IntoResult, IntoShutdown, Mistake,
-    OptionsError, Result, ResultExt, RunError, Shutdown, State, Worker, WorkerBuilder,
-    shutdown_signal,
+    Attempt, Batch, BatchHandler, BuildError, DatabaseCall, DecodeError, Delivery, DeliveryBuilder,
+    Disposition, ErasedHandler, FromBatch, FromDelivery, FromRef, Handler, HandlerError,
+    HandlerOptions, InBatches, Interruption, IntoHandler, IntoResult, IntoShutdown, Mistake,
+    OptionsError, Received, Result, ResultExt, RunError, Shutdown, State, Tx, TxError, Worker,
+    WorkerBuilder, WorkerEvent, shutdown_signal,
 };
 
 /// What the code written by the macros refers to. Not part of the public interface.

@@ -18,4 +18,7 @@ mod read;
 /// Of the readers of a group, one is active, and its position is remembered.
 mod reader;
 
+/// Recurring events are put, looked at, paused, run and forgotten.
+mod schedules;
+
 mod support;

@@ -14,5 +14,7 @@ mod lifecycle;
 mod publish;
 /// Random histories, held against a model after every step.
 mod random;
+/// Recurring events: each tick once, whatever happens.
+mod schedules;
 /// Signs of life, drains, and the options that programs declare.
 mod workers;

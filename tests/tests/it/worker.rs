@@ -1,11 +1,15 @@
 //! The worker: what runs handlers, tried through the public crate.
 
+/// Several messages at once: together, alone, in order.
+mod batch;
 /// Mistakes in how a worker is put together, told all at once.
 mod build;
 /// Messages that an operator gives up while they are in work, and handlers that pay no heed.
 mod cancelled;
 /// The database goes away, comes back, wakes and is left in peace.
 mod database;
+/// What a worker tells its listeners, and its log.
+mod events;
 /// What happens once, whatever fails: `Delivery::complete_in`.
 mod exactly_once;
 /// Errors, delays, panics, timeouts, payloads of every kind.
@@ -20,14 +24,21 @@ mod handling;
 mod keyed;
 /// A group that is paused under load, and wakes when it is resumed.
 mod paused;
+/// Whose messages get the slots of a process: priorities and weights.
+mod priorities;
 /// Workers that are processes: told to stop, killed, and killed by their messages.
 mod processes;
 /// One process after the other replaced under load.
 mod rolling;
+/// Recurring events, fired by whoever lives.
+mod schedules;
 /// Told to stop: what ends, what goes back, how fast.
 mod shutdown;
 /// Handlers slower than their lease, and workers that stall.
 mod slow;
+
+/// `Tx`: the transaction that also marks the message done.
+mod tx;
 
 /// Handlers made of closures, and workers that run until dropped.
 mod support;

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -34,7 +35,10 @@ pub struct Message {
     pub(crate) key: Option<String>,
     pub(crate) headers: Option<BTreeMap<String, String>>,
     pub(crate) deliver_at: Option<DateTime<Utc>>,
+    /// From the database's clock on, where no time is set.
+    pub(crate) delay: Option<Duration>,
     pub(crate) dedup_id: Option<String>,
+    pub(crate) dedup_window: Option<Duration>,
 }
 
 impl Message {
@@ -63,7 +67,9 @@ impl Message {
             key: None,
             headers: None,
             deliver_at: None,
+            delay: None,
             dedup_id: None,
+            dedup_window: None,
         })
     }
 
@@ -97,14 +103,38 @@ impl Message {
     /// A delayed message with a key holds its key's later messages back until then.
     pub fn deliver_at(mut self, time: DateTime<Utc>) -> Self {
         self.deliver_at = Some(time);
+        self.delay = None;
+        self
+    }
+
+    /// Hands the message out no earlier than so long after it was published, by the database's clock:
+    /// how this machine's goes does not matter.
+    ///
+    /// Takes the place of [`deliver_at`](Self::deliver_at), and the other way round.
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.delay = Some(delay);
+        self.deliver_at = None;
         self
     }
 
     /// Appends the event only if no event of this stream had the same id within the dedup window
-    /// (`vulkan.meta.dedup_window`, an hour unless changed).
+    /// (`vulkan.meta.dedup_window`, an hour unless changed, or [its own](Self::dedup_window)). An id has up
+    /// to 512 bytes.
     pub fn dedup_id(mut self, id: impl Into<String>) -> Self {
         self.dedup_id = Some(id.into());
         self
+    }
+
+    /// Remembers the dedup id for so long, from now on. What is published again within that time changes
+    /// nothing, this window included.
+    pub fn dedup_window(mut self, window: Duration) -> Self {
+        self.dedup_window = Some(window);
+        self
+    }
+
+    /// The stream that it goes to.
+    pub fn stream(&self) -> &str {
+        &self.stream
     }
 
     /// The payload as JSON text.
@@ -131,7 +161,7 @@ impl Message {
         } else if escapes_nul(self.payload.get()) {
             "the payload"
         } else {
-            return Ok(());
+            return self.check_dedup();
         };
         Err(Error::invalid(
             format!(
@@ -141,7 +171,32 @@ impl Message {
             "leave it out, or publish the text as base64",
         ))
     }
+
+    fn check_dedup(&self) -> Result<(), Error> {
+        match (&self.dedup_id, self.dedup_window) {
+            (Some(id), _) if id.len() > MAX_DEDUP_ID_LEN => Err(Error::invalid(
+                format!(
+                    "the dedup id of a {:?} event has {} bytes, more than {MAX_DEDUP_ID_LEN}",
+                    self.kind,
+                    id.len()
+                ),
+                "use a shorter one, or a hash of it",
+            )),
+            (Some(_), Some(Duration::ZERO)) => Err(Error::invalid(
+                format!("the dedup window of a {:?} event is zero", self.kind),
+                "give a window above zero, or none",
+            )),
+            (None, Some(_)) => Err(Error::invalid(
+                format!("a {:?} event has a dedup window and no dedup id", self.kind),
+                "give it an id, or no window",
+            )),
+            _ => Ok(()),
+        }
+    }
 }
+
+/// The longest dedup id, in bytes: as `vulkan.check_dedup()` has it.
+const MAX_DEDUP_ID_LEN: usize = 512;
 
 /// Whether a JSON text holds the escape of a NUL character, which is the only way to write one.
 fn escapes_nul(json: &str) -> bool {
@@ -160,6 +215,7 @@ impl fmt::Debug for Message {
             .field("kind", &self.kind)
             .field("key", &self.key)
             .field("deliver_at", &self.deliver_at)
+            .field("delay", &self.delay)
             .field("dedup_id", &self.dedup_id)
             .finish_non_exhaustive()
     }

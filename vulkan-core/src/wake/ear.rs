@@ -59,6 +59,7 @@ impl Ear {
                     self.listening.send_replace(Listening::Unarmed);
                     // What was published while nobody listened was not heard.
                     self.rung.ring(self.streams.iter().copied());
+                    self.rung.schedules.notify_one();
                     let error = self.hear(listener).await;
                     tracing::warn!(error = error.as_deref(), "the listener lost its connection");
                 }
@@ -92,6 +93,9 @@ impl Ear {
                 heard = timeout_at(alive + HEARTBEAT, listener.try_recv()) => match heard {
                     Ok(Ok(Some(notification))) => {
                         alive = Instant::now();
+                        if notification.payload() == "schedules" {
+                            self.rung.schedules.notify_one();
+                        }
                         let stream = notification.payload().parse().ok();
                         self.rung.ring(stream.filter(|stream| self.streams.contains(stream)));
                     }

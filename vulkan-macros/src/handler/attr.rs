@@ -17,6 +17,9 @@ const KEYS: &[Key] = &[
     Key::new("timeout", r#""30s""#),
     Key::new("lease", r#""30s""#),
     Key::new("concurrency", "8"),
+    Key::new("batch", "100"),
+    Key::new("priority", "10"),
+    Key::new("weight", "4"),
     Key::new("start", r#""latest""#),
     Key::new("name", r#""screen""#),
     Key::new("crate", "::vulkan"),
@@ -32,6 +35,11 @@ pub(super) struct Attr {
     pub(super) timeout: Option<Duration>,
     pub(super) lease: Option<Duration>,
     pub(super) concurrency: Option<u32>,
+    pub(super) batch: Option<u32>,
+    /// Whether it takes batches, even if what stands there as their size is wrong.
+    pub(super) in_batches: bool,
+    pub(super) priority: Option<i32>,
+    pub(super) weight: Option<u32>,
     pub(super) start: Option<Start>,
     pub(super) name: Option<String>,
     pub(super) vulkan: Path,
@@ -50,6 +58,10 @@ impl Attr {
             timeout: None,
             lease: None,
             concurrency: None,
+            batch: None,
+            in_batches: false,
+            priority: None,
+            weight: None,
             start: None,
             name: None,
             vulkan: parse_quote!(::vulkan),
@@ -67,6 +79,12 @@ impl Attr {
                 "kinds" => attr.kinds = value::texts(cx, entry, check_pattern),
                 "retries" => attr.retries = value::integer(cx, entry, 0..=MAX_RETRIES),
                 "concurrency" => attr.concurrency = value::integer(cx, entry, 1..=u32::MAX),
+                "batch" => {
+                    attr.in_batches = true;
+                    attr.batch = value::integer(cx, entry, 1..=u32::MAX);
+                }
+                "priority" => attr.priority = value::integer(cx, entry, i32::MIN..=i32::MAX),
+                "weight" => attr.weight = value::integer(cx, entry, 1..=u32::MAX),
                 "timeout" => attr.timeout = value::duration(cx, entry),
                 "lease" => attr.lease = value::duration(cx, entry),
                 "start" => attr.start = value::text(cx, entry, str::parse),

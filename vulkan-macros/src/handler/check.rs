@@ -3,7 +3,7 @@ use syn::{FnArg, Safety, Signature, Type, TypeReference};
 
 use super::attr::Attr;
 use super::model::{Argument, Function, Handler};
-use super::types::{borrows, has_impl, is_delivery};
+use super::types::{borrows, has_impl, is_named, mentions};
 use crate::ctxt::Ctxt;
 
 pub(super) const MAX_ARGUMENTS: usize = 8;
@@ -16,7 +16,7 @@ pub(super) fn handler<'a>(
 ) -> Option<Handler<'a>> {
     modifiers(cx, &function.sig);
     receiver(cx, &function.sig);
-    let (payload, arguments) = arguments(cx, function)?;
+    let (payload, arguments) = arguments(cx, attr, function)?;
     Some(Handler {
         attr,
         function,
@@ -67,7 +67,11 @@ fn receiver(cx: &Ctxt, sig: &Signature) {
     }
 }
 
-fn arguments<'a>(cx: &Ctxt, function: &'a Function) -> Option<(&'a Type, Vec<Argument<'a>>)> {
+fn arguments<'a>(
+    cx: &Ctxt,
+    attr: &Attr,
+    function: &'a Function,
+) -> Option<(&'a Type, Vec<Argument<'a>>)> {
     let sig = &function.sig;
     let mut types = sig.inputs.iter().filter_map(|input| match input {
         FnArg::Typed(typed) => Some(&*typed.ty),
@@ -75,7 +79,12 @@ fn arguments<'a>(cx: &Ctxt, function: &'a Function) -> Option<(&'a Type, Vec<Arg
     });
     let Some(payload) = types.next() else {
         if sig.receiver().is_none() {
-            let message = "a handler takes its payload as the first argument";
+            let message = match attr.in_batches {
+                false => "a handler takes its payload as the first argument",
+                true => {
+                    "a batch handler takes its messages as the first argument: `Vec<Received<T>>`"
+                }
+            };
             cx.error_at(sig.paren_token.span.join(), message);
         }
         return None;
@@ -85,15 +94,41 @@ fn arguments<'a>(cx: &Ctxt, function: &'a Function) -> Option<(&'a Type, Vec<Arg
         let message = format!("a handler takes up to {MAX_ARGUMENTS} arguments, this has {count}");
         cx.error_at(sig.inputs[MAX_ARGUMENTS].span(), message);
     }
-    check_payload(cx, payload);
-    Some((payload, types.map(|ty| argument(cx, ty)).collect()))
+    if attr.in_batches {
+        check_batch(cx, payload);
+    } else {
+        check_payload(cx, payload);
+    }
+    let arguments: Vec<_> = types.map(|ty| argument(cx, attr, ty)).collect();
+    let transactions = arguments.iter().filter_map(|argument| match argument {
+        Argument::Extracted(ty) if is_named(ty, "Tx") => Some(ty),
+        _ => None,
+    });
+    for second in transactions.skip(1) {
+        cx.error(second, "a handler has one transaction: take one `Tx`");
+    }
+    Some((payload, arguments))
+}
+
+fn check_batch(cx: &Ctxt, payload: &Type) {
+    if matches!(payload, Type::Reference(_)) {
+        let message = "the messages are taken by value: `Vec<Received<T>>`";
+        cx.error(payload, message);
+    } else {
+        owned(cx, payload);
+    }
 }
 
 fn check_payload(cx: &Ctxt, payload: &Type) {
     let Type::Reference(TypeReference { elem, .. }) = payload else {
+        if is_named(payload, "Vec") && mentions(payload, "Received") {
+            let message = "a handler that takes several messages at once says how many at most: \
+                           add `batch = 100`";
+            cx.error(payload, message);
+        }
         return owned(cx, payload);
     };
-    if is_delivery(elem) {
+    if is_named(elem, "Delivery") {
         cx.error(payload, "the payload comes first, and `&Delivery` after it");
     } else {
         let message = "the payload is taken by value: leave out the `&`";
@@ -101,11 +136,17 @@ fn check_payload(cx: &Ctxt, payload: &Type) {
     }
 }
 
-fn argument<'a>(cx: &Ctxt, ty: &'a Type) -> Argument<'a> {
+fn argument<'a>(cx: &Ctxt, attr: &Attr, ty: &'a Type) -> Argument<'a> {
     let Type::Reference(reference) = ty else {
         owned(cx, ty);
         return Argument::Extracted(ty);
     };
+    if attr.in_batches {
+        let message = "a batch handler takes no reference: each message has a delivery of its own, \
+                       found by `Received::delivery`";
+        cx.error(ty, message);
+        return Argument::Delivery(&reference.elem);
+    }
     if reference.mutability.is_some() {
         cx.error(
             ty,

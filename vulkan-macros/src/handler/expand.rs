@@ -10,9 +10,8 @@ use vulkan_names::Start;
 use super::model::{Argument, Function, Handler};
 
 pub(super) fn handler(handler: &Handler<'_>) -> TokenStream {
-    let vulkan = &handler.attr.vulkan;
     [
-        function(vulkan, handler.function),
+        function(handler),
         marker(handler.function),
         implementation(handler),
     ]
@@ -21,11 +20,16 @@ pub(super) fn handler(handler: &Handler<'_>) -> TokenStream {
 }
 
 /// The function as it was, inside one of the same name that marks its future.
-fn function(vulkan: &Path, function: &Function) -> TokenStream {
+fn function(handler: &Handler<'_>) -> TokenStream {
+    let (vulkan, function) = (&handler.attr.vulkan, handler.function);
     let (vis, sig, body) = (&function.vis, &function.sig, &function.body);
     let (ident, marker, output) = (function.ident(), function.type_ident(), function.output());
     let (outer, inner) = (function.outer_attrs(), function.inner_attrs());
     let (names, types): (Vec<_>, Vec<_>) = function.arguments().into_iter().unzip();
+    let registered = match handler.in_batches() {
+        false => quote!(#marker),
+        true => quote!(#vulkan::__private::InBatches<#marker>),
+    };
     // The return type captures every lifetime, in whatever edition this is used:
     // the edition that counts is that of the crate that wrote the `impl`, which is this one.
     quote! {
@@ -33,7 +37,7 @@ fn function(vulkan: &Path, function: &Function) -> TokenStream {
         #[allow(clippy::too_many_arguments)]
         #vis fn #ident(#(#names: #types),*) -> #vulkan::__private::Call<
             impl ::core::future::Future<Output = #output>,
-            #marker,
+            #registered,
         > {
             #(#inner)*
             #[allow(clippy::unused_async)]
@@ -58,6 +62,10 @@ fn implementation(handler: &Handler<'_>) -> TokenStream {
     let function = handler.function;
     let (vulkan, cfg) = (&handler.attr.vulkan, function.cfg_attrs());
     let (marker, options) = (function.type_ident(), options(handler));
+    let (handles, extracts) = match handler.in_batches() {
+        false => (quote!(Handler), quote!(FromDelivery)),
+        true => (quote!(BatchHandler), quote!(FromBatch)),
+    };
     // Each bound stands where the type does, for that is where it is found to be broken.
     let bounds = handler
         .arguments
@@ -66,7 +74,7 @@ fn implementation(handler: &Handler<'_>) -> TokenStream {
             Argument::Extracted(ty) => {
                 let span = ty.span().resolved_at(Span::call_site());
                 let vulkan = located(vulkan, span);
-                Some(quote_spanned!(span=> #ty: #vulkan::__private::FromDelivery<__S>))
+                Some(quote_spanned!(span=> #ty: #vulkan::__private::#extracts<__S>))
             }
             Argument::Delivery(_) => None,
         });
@@ -79,7 +87,7 @@ fn implementation(handler: &Handler<'_>) -> TokenStream {
         #(#cfg)*
         #deprecated
         #[automatically_derived]
-        impl<__S> #vulkan::__private::Handler<__S> for #marker
+        impl<__S> #vulkan::__private::#handles<__S> for #marker
         where
             __S: ::core::marker::Sync,
             #(#bounds,)*
@@ -115,6 +123,9 @@ fn call(handler: &Handler<'_>) -> TokenStream {
                 .await?
         },
     });
+    if handler.in_batches() {
+        return call_batch(handler, &names);
+    }
     quote_spanned! {span=>
         async fn call(
             &self,
@@ -122,6 +133,35 @@ fn call(handler: &Handler<'_>) -> TokenStream {
             __state: &__S,
         ) -> #vulkan::__private::Result {
             let __payload = #vulkan::__private::decode::<#payload>(__delivery)?;
+            #(let #names = #arguments;)*
+            let __output = #ident(__payload, #(#names),*).await;
+            <#output as #vulkan::__private::IntoResult>::into_result(__output)
+        }
+    }
+}
+
+/// The same for several messages at once.
+fn call_batch(handler: &Handler<'_>, names: &[Ident]) -> TokenStream {
+    let function = handler.function;
+    let span = function.type_ident().span();
+    let vulkan = located(&handler.attr.vulkan, span);
+    let (ident, payload, output) = (function.ident(), handler.payload, function.output());
+    let arguments = handler.arguments.iter().map(|argument| match argument {
+        Argument::Extracted(ty) | Argument::Delivery(ty) => quote! {
+            <#ty as #vulkan::__private::FromBatch<__S>>::from_batch(__batch, __state).await?
+        },
+    });
+    quote_spanned! {span=>
+        async fn call(
+            &self,
+            __batch: &#vulkan::__private::Batch,
+            __state: &__S,
+        ) -> #vulkan::__private::Result {
+            let ::core::option::Option::Some(__payload) =
+                <#payload as #vulkan::__private::BatchPayload>::take(__batch)
+            else {
+                return ::core::result::Result::Ok(());
+            };
             #(let #names = #arguments;)*
             let __output = #ident(__payload, #(#names),*).await;
             <#output as #vulkan::__private::IntoResult>::into_result(__output)
@@ -164,6 +204,16 @@ fn options(handler: &Handler<'_>) -> TokenStream {
     if let Some(concurrency) = attr.concurrency {
         let concurrency = Literal::u32_unsuffixed(concurrency);
         options.extend(quote!(.concurrency(#concurrency)));
+    }
+    if let Some(batch) = attr.batch {
+        let batch = Literal::u32_unsuffixed(batch);
+        options.extend(quote!(.batch(#batch)));
+    }
+    if let Some(priority) = attr.priority {
+        options.extend(quote!(.priority(#priority)));
+    }
+    if let Some(weight) = attr.weight {
+        options.extend(quote!(.weight(#weight)));
     }
     if let Some(start) = attr.start {
         let start = match start {

@@ -35,6 +35,13 @@ pub(super) enum Argument<'a> {
     Extracted(&'a Type),
 }
 
+impl Handler<'_> {
+    /// Whether it takes several messages at once.
+    pub(super) fn in_batches(&self) -> bool {
+        self.attr.in_batches
+    }
+}
+
 impl Function {
     pub(super) fn read(item: TokenStream) -> Result<Self> {
         Self::parse.parse2(item.clone()).map_err(|error| {

@@ -4,16 +4,24 @@ use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::Type;
 
-/// Whether the type has the name of the delivery, under whatever path.
-pub(super) fn is_delivery(ty: &Type) -> bool {
+/// Whether the type has this name, under whatever path.
+pub(super) fn is_named(ty: &Type, name: &str) -> bool {
     match ty {
         Type::Path(ty) => ty
             .path
             .segments
             .last()
-            .is_some_and(|last| last.ident == "Delivery"),
+            .is_some_and(|last| last.ident == name),
         _ => false,
     }
+}
+
+/// Whether a type of this name is anywhere in it.
+pub(super) fn mentions(ty: &Type, name: &str) -> bool {
+    any_pair(
+        ty.to_token_stream(),
+        &|token, _| matches!(token, TokenTree::Ident(ident) if ident == name),
+    )
 }
 
 /// Whether there is an `impl Trait` anywhere, which makes the function generic.

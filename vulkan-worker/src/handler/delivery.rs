@@ -12,6 +12,8 @@ use vulkan_core::engine::{self, Held};
 
 use super::decode::{self, DecodeError};
 use super::delivery_builder::DeliveryBuilder;
+use super::tx::Tx;
+use super::tx_slot::{TxError, TxSlot};
 
 /// One event on its way to one group: what a handler may know of it besides the payload.
 ///
@@ -49,6 +51,8 @@ pub struct Delivery {
     pub(crate) cancellation: CancellationToken,
     /// What marks it done; a delivery made in a test has none.
     pub(crate) held: Option<Held>,
+    /// The transaction of its handler.
+    pub(crate) tx: Arc<TxSlot>,
 }
 
 impl Delivery {
@@ -150,8 +154,38 @@ impl Delivery {
         decode::decode(&self.payload)
     }
 
+    /// Begins the transaction that also marks the message done, as an argument of type [`Tx`] does before the handler.
+    ///
+    /// # Errors
+    ///
+    /// [`TxError`]: it is the second one, or cannot begin.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn tx(&self) -> super::Result<Tx> {
+        Ok(self.tx.begin().await?)
+    }
+
+    /// Commits the transaction of the handler, the message marked done in it, as the worker does after `Ok(())`.
+    ///
+    /// It is for tests and for workers of one's own; a handler that calls it is done early, whatever it
+    /// returns later. Without a transaction there is nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// [`TxError`]: the [`Tx`] is still in use, the lease is lost, or the database does not commit.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it still runs to its end.
+    pub async fn commit(&self) -> Result<(), TxError> {
+        self.tx.commit(self.held.into_iter().collect()).await
+    }
+
     /// Marks the message done in a transaction of yours, on this database, which also holds what the
-    /// handler writes: both commit, or neither. So its effects happen once, however often it is handled.
+    /// handler writes: both commit, or neither. [`Tx`] does the same with less to write and less to get wrong: this is for
+    /// handlers that need the transaction's end to themselves, or another client.
     ///
     /// Call it last, shortly before the commit, then return `Ok(())`. Begin the transaction with
     /// [`Client::begin`](vulkan_core::Client::begin), which is cancel safe. A delivery that was made in
@@ -190,6 +224,25 @@ impl Delivery {
         match self.held {
             Some(held) => engine::complete(executor, held).await,
             None => Ok(()),
+        }
+    }
+
+    /// The same delivery once more, for a batch of its own.
+    pub(super) fn twin(&self) -> Self {
+        Self {
+            stream: Arc::clone(&self.stream),
+            group: Arc::clone(&self.group),
+            offset: self.offset,
+            kind: self.kind.clone(),
+            key: self.key.clone(),
+            attempt: self.attempt,
+            max_attempts: self.max_attempts,
+            headers: self.headers.clone(),
+            published_at: self.published_at,
+            payload: self.payload.clone(),
+            cancellation: self.cancellation.clone(),
+            held: self.held,
+            tx: Arc::clone(&self.tx),
         }
     }
 

@@ -4,9 +4,11 @@ use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
+use vulkan_core::Client;
 
 use super::delivery::Delivery;
 use super::options::HandlerOptions;
+use super::tx_slot::{TxSlot, TxSource};
 
 /// Makes a [`Delivery`] to call a handler with in a test.
 ///
@@ -22,6 +24,7 @@ use super::options::HandlerOptions;
 /// | headers | none |
 /// | published_at | now |
 /// | cancellation | a token that nobody cancels |
+/// | client | none: a [`Tx`](super::Tx) cannot begin |
 ///
 /// # Examples
 ///
@@ -56,6 +59,7 @@ impl DeliveryBuilder {
             payload,
             cancellation: CancellationToken::new(),
             held: None,
+            tx: Arc::default(),
         })
     }
 
@@ -122,6 +126,12 @@ impl DeliveryBuilder {
     /// The token that tells the handler to stop.
     pub fn cancellation_token(mut self, token: CancellationToken) -> Self {
         self.0.cancellation = token;
+        self
+    }
+
+    /// The client on which a [`Tx`](super::Tx) begins. [`Delivery::commit`] ends it as the worker would.
+    pub fn client(mut self, client: &Client) -> Self {
+        self.0.tx = Arc::new(TxSlot::new(TxSource::unlimited(client.clone())));
         self
     }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use super::{Delivery, Handler, HandlerOptions, Result};
+use super::{Batch, BatchHandler, Delivery, Handler, HandlerOptions, InBatches, Result};
 
 /// Any handler for the state `S`, its type forgotten, so that a registry can hold many.
 ///
@@ -37,6 +37,14 @@ pub struct ErasedHandler<S>(Arc<dyn DynHandler<S>>);
 impl<S: Sync> ErasedHandler<S> {
     /// Forgets the type of `handler`.
     pub fn new<H: Handler<S>>(handler: H) -> Self {
+        handler.erase()
+    }
+
+    pub(super) fn one_by_one<H: Handler<S>>(handler: H) -> Self {
+        Self(Arc::new(OneByOne(handler)))
+    }
+
+    pub(super) fn in_batches<H: BatchHandler<S>>(handler: InBatches<H>) -> Self {
         Self(Arc::new(handler))
     }
 }
@@ -50,6 +58,17 @@ impl<S> ErasedHandler<S> {
     /// See [`Handler::call`].
     pub fn call<'a>(&'a self, delivery: &'a Delivery, state: &'a S) -> BoxFuture<'a, Result> {
         self.0.call(delivery, state)
+    }
+
+    /// Whether it takes several messages at once.
+    pub fn takes_batches(&self) -> bool {
+        self.0.takes_batches()
+    }
+
+    /// See [`BatchHandler::call`]. A handler that takes no batches gets them one by one, up to the first error, for which
+    /// the rest fails, too.
+    pub fn call_batch<'a>(&'a self, batch: &'a Batch, state: &'a S) -> BoxFuture<'a, Result> {
+        self.0.call_batch(batch, state)
     }
 }
 
@@ -67,19 +86,57 @@ impl<S> fmt::Debug for ErasedHandler<S> {
     }
 }
 
-/// [`Handler`] as a trait object: the future is boxed.
+/// A handler as a trait object: the futures are boxed.
 trait DynHandler<S>: Send + Sync {
     fn options(&self) -> HandlerOptions;
 
+    fn takes_batches(&self) -> bool;
+
     fn call<'a>(&'a self, delivery: &'a Delivery, state: &'a S) -> BoxFuture<'a, Result>;
+
+    fn call_batch<'a>(&'a self, batch: &'a Batch, state: &'a S) -> BoxFuture<'a, Result>;
 }
 
-impl<S: Sync, H: Handler<S>> DynHandler<S> for H {
+/// A handler that takes one message at a time.
+struct OneByOne<H>(H);
+
+impl<S: Sync, H: Handler<S>> DynHandler<S> for OneByOne<H> {
+    fn options(&self) -> HandlerOptions {
+        self.0.options()
+    }
+
+    fn takes_batches(&self) -> bool {
+        false
+    }
+
+    fn call<'a>(&'a self, delivery: &'a Delivery, state: &'a S) -> BoxFuture<'a, Result> {
+        Box::pin(self.0.call(delivery, state))
+    }
+
+    fn call_batch<'a>(&'a self, batch: &'a Batch, state: &'a S) -> BoxFuture<'a, Result> {
+        Box::pin(async move {
+            for delivery in batch.deliveries() {
+                self.0.call(delivery, state).await?;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl<S: Sync, H: BatchHandler<S>> DynHandler<S> for InBatches<H> {
     fn options(&self) -> HandlerOptions {
         Handler::options(self)
     }
 
+    fn takes_batches(&self) -> bool {
+        true
+    }
+
     fn call<'a>(&'a self, delivery: &'a Delivery, state: &'a S) -> BoxFuture<'a, Result> {
         Box::pin(Handler::call(self, delivery, state))
+    }
+
+    fn call_batch<'a>(&'a self, batch: &'a Batch, state: &'a S) -> BoxFuture<'a, Result> {
+        Box::pin(self.0.call(batch, state))
     }
 }

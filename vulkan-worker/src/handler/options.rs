@@ -54,8 +54,14 @@ pub struct HandlerOptions {
     pub timeout: Option<Duration>,
     /// How long a delivery stays with a worker that gives no sign of life.
     pub lease: Option<Duration>,
-    /// How many deliveries one worker handles at once.
+    /// How many deliveries one worker handles at once; of a handler that takes batches, how many batches.
     pub concurrency: Option<usize>,
+    /// How many messages a handler that takes batches gets at most at once.
+    pub batch: Option<usize>,
+    /// Whose deliveries get a free slot of the process first: the higher number. 0 unless set.
+    pub priority: Option<i32>,
+    /// How large its share of the slots is among handlers of one priority. 1 unless set.
+    pub weight: Option<u32>,
     /// Where a group that does not exist yet begins.
     pub start: Option<Start>,
 }
@@ -69,6 +75,9 @@ impl HandlerOptions {
     pub const DEFAULT_LEASE: Duration = Duration::from_secs(30);
     /// The start of a group that asks for none: the oldest event there is.
     pub const DEFAULT_START: Start = Start::Earliest;
+
+    /// The most messages in a batch of a handler that takes batches and says no number.
+    pub const DEFAULT_BATCH: usize = 100;
 
     /// Options that leave all but the stream and the group to the defaults.
     ///
@@ -85,6 +94,9 @@ impl HandlerOptions {
             timeout: None,
             lease: None,
             concurrency: None,
+            batch: None,
+            priority: None,
+            weight: None,
             start: None,
         }
     }
@@ -136,6 +148,29 @@ impl HandlerOptions {
     /// Sets how many deliveries one worker handles at once.
     pub fn concurrency(mut self, concurrency: usize) -> Self {
         self.concurrency = Some(concurrency);
+        self
+    }
+
+    /// Sets whose deliveries get a free slot of the process first: those of the higher number, strictly, as long as
+    /// any of them wait.
+    ///
+    /// It counts among the handlers of one worker, where there is more work than slots. A group of lower priority
+    /// claims nothing meanwhile, which leaves its messages to other workers.
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.priority = Some(priority);
+        self
+    }
+
+    /// Sets how large its share of the slots is among handlers of one priority: with weights 3 and 1, three
+    /// quarters and one quarter of the time in slots, while both have work.
+    pub fn weight(mut self, weight: u32) -> Self {
+        self.weight = Some(weight);
+        self
+    }
+
+    /// Sets how many messages a [`BatchHandler`](crate::BatchHandler) gets at most at once.
+    pub fn batch(mut self, most: usize) -> Self {
+        self.batch = Some(most);
         self
     }
 

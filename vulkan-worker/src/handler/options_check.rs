@@ -83,6 +83,8 @@ impl HandlerOptions {
             ("timeout", self.timeout == Some(Duration::ZERO)),
             ("lease", self.lease == Some(Duration::ZERO)),
             ("concurrency", self.concurrency == Some(0)),
+            ("batch", self.batch == Some(0)),
+            ("weight", self.weight == Some(0)),
         ];
         let zeros = zeros.into_iter().filter(|(_, is_zero)| *is_zero);
         errors.extend(zeros.map(|(field, _)| OptionsError::Zero { field }));

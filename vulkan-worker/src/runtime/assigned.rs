@@ -19,7 +19,12 @@ pub(super) struct Assigned<S> {
     pub(super) backoff: Option<Backoff>,
     pub(super) timeout: Option<Duration>,
     pub(super) concurrency: usize,
-    /// A permit for each message being handled: `concurrency` in all.
+    /// How many messages it gets at most at once, if it takes batches.
+    pub(super) batch: Option<usize>,
+    pub(super) priority: i32,
+    /// Its place among the classes of the slots.
+    pub(super) class: usize,
+    /// A permit for each message, or batch, being handled: `concurrency` in all.
     pub(super) gate: Arc<Semaphore>,
 }
 

@@ -2,9 +2,10 @@ use std::fmt;
 use std::time::Duration;
 
 use uuid::Uuid;
-use vulkan_core::Client;
+use vulkan_core::{Client, Schedule};
 
 use super::error::{BuildError, Mistake, RunError};
+use super::events::{Listeners, WorkerEvent};
 use super::registry::{Registered, sort};
 use super::shutdown::IntoShutdown;
 use super::worker::{Settings, Worker};
@@ -21,6 +22,7 @@ use crate::handler::{ErasedHandler, Handler, HandlerOptions, IntoHandler};
 /// | [`name`](Self::name) | host name, process id and a random part |
 /// | [`version`](Self::version) | none, which is below every other |
 /// | [`notice`](Self::notice) | 5 seconds for a handler whose message was cancelled |
+/// | [`on_event`](Self::on_event) | nobody listens but the log |
 ///
 /// # Examples
 ///
@@ -46,9 +48,11 @@ pub struct WorkerBuilder<S> {
     client: Client,
     state: S,
     handlers: Vec<Registered<S>>,
+    schedules: Vec<Schedule>,
     /// Made before there was anything to check.
     mistakes: Vec<Mistake>,
     settings: Settings,
+    listeners: Listeners,
 }
 
 impl Worker<()> {
@@ -61,6 +65,7 @@ impl Worker<()> {
             client,
             state: (),
             handlers: Vec::new(),
+            schedules: Vec::new(),
             mistakes: Vec::new(),
             settings: Settings {
                 name: format!("{host}:{}:{}", std::process::id(), &random[..8]),
@@ -73,6 +78,7 @@ impl Worker<()> {
                 poll: Duration::from_secs(1),
                 listen: true,
             },
+            listeners: Listeners::default(),
         }
     }
 }
@@ -90,8 +96,10 @@ impl WorkerBuilder<()> {
             client: self.client,
             state,
             handlers: Vec::new(),
+            schedules: self.schedules,
             mistakes: early.collect(),
             settings: self.settings,
+            listeners: self.listeners,
         }
     }
 }
@@ -119,6 +127,14 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
         let handler = ErasedHandler::new(handler.into_handler());
         let options = change(handler.options());
         self.handlers.push(Registered { handler, options });
+        self
+    }
+
+    /// Puts a recurring event into the database when the worker starts, see [`Client::put_schedule`], its
+    /// stream made where it is not there. Every worker fires all schedules, whoever put them; one that is
+    /// no longer registered anywhere stays, until [`Client::delete_schedule`].
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.schedules.push(schedule);
         self
     }
 
@@ -153,6 +169,36 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
         self
     }
 
+    /// Adds a listener to what the worker does: see [`WorkerEvent`].
+    ///
+    /// It is called where things happen, for each message too, so it should be quick and must not
+    /// block: count, or send to a channel. One that panics is caught. What the worker logs is made from
+    /// the same events.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// use vulkan_worker::{Worker, WorkerEvent};
+    ///
+    /// # async fn example(client: vulkan_core::Client) {
+    /// let dead = Arc::new(AtomicU64::new(0));
+    /// let count = Arc::clone(&dead);
+    /// let builder = Worker::builder(client).on_event(move |event| {
+    ///     if let WorkerEvent::Dead { attempt, error, .. } = event {
+    ///         count.fetch_add(1, Ordering::Relaxed);
+    ///         eprintln!("{} gave up on {}: {error}", attempt.handler, attempt.offset);
+    ///     }
+    /// });
+    /// # let _ = builder;
+    /// # }
+    /// ```
+    pub fn on_event(mut self, listener: impl Fn(&WorkerEvent<'_>) + Send + Sync + 'static) -> Self {
+        self.listeners.add(listener);
+        self
+    }
+
     /// Sets the version of the program, such as `env!("CARGO_PKG_VERSION")`.
     ///
     /// Versions are compared by the dotted numbers they begin with. Where workers of several versions
@@ -180,10 +226,19 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
         if self.settings.slots == 0 {
             mistakes.push(Mistake::NoSlots);
         }
+        mistakes.extend(in_schedules(&self.schedules));
+        if self.handlers.is_empty() && self.schedules.is_empty() {
+            mistakes.push(Mistake::NoHandler);
+        }
         match sort(self.handlers) {
-            Ok(groups) if mistakes.is_empty() => {
-                Ok(Worker::new(self.client, self.state, groups, self.settings))
-            }
+            Ok(groups) if mistakes.is_empty() => Ok(Worker::new(
+                self.client,
+                self.state,
+                groups,
+                self.schedules,
+                self.settings,
+                self.listeners,
+            )),
             sorted => {
                 mistakes.extend(sorted.err().into_iter().flatten());
                 Err(BuildError { mistakes })
@@ -199,6 +254,26 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
     pub async fn run(self, shutdown: impl IntoShutdown) -> Result<(), RunError> {
         self.build()?.run(shutdown).await
     }
+}
+
+fn in_schedules(schedules: &[Schedule]) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    for (nth, one) in schedules.iter().enumerate() {
+        let schedule = one.name().to_owned();
+        if let Err(error) = one.check() {
+            mistakes.extend(error.mistakes().iter().map(|mistake| Mistake::Schedule {
+                schedule: schedule.clone(),
+                mistake: mistake.clone(),
+            }));
+        }
+        if schedules[..nth]
+            .iter()
+            .any(|other| other.name() == one.name())
+        {
+            mistakes.push(Mistake::SameSchedule { schedule });
+        }
+    }
+    mistakes
 }
 
 impl<S> fmt::Debug for WorkerBuilder<S> {

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use vulkan_core::Client;
 use vulkan_core::engine::Claimed;
 
+use super::events::{DatabaseCall, WorkerEvent};
 use super::group::Group;
 use super::ledger::{Source, Unit};
 use super::lookout::Lookout;
@@ -29,9 +30,10 @@ pub(super) struct Claimer<S> {
 
 impl<S: Send + Sync + 'static> Claimer<S> {
     pub(super) async fn run(self) {
-        let slots = self.group.concurrency(self.crew.all_slots);
+        let slots = self.group.concurrency(self.crew.slots.all());
         let mut pace = Pace::new(slots);
         let mut patience = Patience::new();
+        let priority = self.group.priority();
         let lanes = i32::try_from(slots).unwrap_or(i32::MAX);
         while !self.stop.is_cancelled() {
             if self.group.late.swap(false, Ordering::Relaxed) {
@@ -42,8 +44,14 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                 self.unless_stopped(self.group.ledger.room.notified()).await;
                 continue;
             }
+            let outranked = self.crew.slots.until_not_outranked(priority);
+            self.unless_stopped(outranked).await;
+            if self.stop.is_cancelled() {
+                return;
+            }
             let solo = Arc::clone(&self.solo).try_acquire_owned().ok();
             let most = i32::try_from(room).unwrap_or(i32::MAX);
+            let asked = Instant::now();
             // Not raced against the stop: what is claimed must be given back.
             match self
                 .client
@@ -57,12 +65,18 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                 }
                 Ok(batch) => {
                     patience.reset();
-                    pace.claimed(room, batch.len(), Instant::now());
+                    let now = Instant::now();
+                    pace.claimed(room, batch.len(), now);
+                    self.group.listeners.tell(&WorkerEvent::Claimed {
+                        stream: &self.group.stream,
+                        group: &self.group.name,
+                        messages: batch.len(),
+                        took: now - asked,
+                    });
                     self.hand_out(batch, solo);
                 }
                 Err(error) => {
-                    self.crew.health.trouble("cannot claim", &error);
-                    tracing::warn!(stream = &*self.group.stream, group = &*self.group.name, %error, "cannot claim");
+                    self.group.trouble(DatabaseCall::Claim, &error);
                     drop(solo);
                     self.unless_stopped(tokio::time::sleep(patience.delay()))
                         .await;
@@ -94,6 +108,7 @@ impl<S: Send + Sync + 'static> Claimer<S> {
             runs.into_values()
                 .filter_map(|mut run| Some((run.pop_front()?, run))),
         );
+        let mut starts = Vec::new();
         for (first, rest) in units {
             let source = match (first.lane, first.claim_hi) {
                 (Some(lane), _) => Source::Lane {
@@ -110,7 +125,11 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                 source,
                 taken,
             };
-            self.queue(unit);
+            starts.extend(self.queue(unit));
+        }
+        // Once everything is queued: a runner that takes batches takes what it finds.
+        for handler in starts {
+            self.crew.start(&self.group, handler);
         }
     }
 
@@ -128,26 +147,16 @@ impl<S: Send + Sync + 'static> Claimer<S> {
         }
     }
 
-    fn queue(&self, unit: Unit) {
-        match self.group.handler_for(&unit.first.kind) {
-            Some(handler) => {
-                let most = self.group.handlers[handler]
-                    .concurrency
-                    .min(self.crew.all_slots);
-                if self.group.ledger.queue(handler, unit, most) {
-                    self.crew.start(&self.group, handler);
-                }
-            }
-            None => {
-                let outcome = no_handler(&unit.first.kind);
-                tracing::warn!(
-                    stream = &*self.group.stream,
-                    group = &*self.group.name,
-                    kind = unit.first.kind,
-                    "no handler"
-                );
-                self.group.ledger.refuse(&unit, outcome);
-            }
-        }
+    /// Queues a unit. Returns the handler that wants another runner by that.
+    fn queue(&self, unit: Unit) -> Option<usize> {
+        let Some(handler) = self.group.handler_for(&unit.first.kind) else {
+            let outcome = no_handler(&self.group, &unit.first);
+            self.group.ledger.refuse(&unit, outcome);
+            return None;
+        };
+        let concurrency = self.group.handlers[handler].concurrency;
+        let most = concurrency.min(self.crew.slots.all());
+        let more = self.group.ledger.queue(handler, unit, most);
+        more.then_some(handler)
     }
 }

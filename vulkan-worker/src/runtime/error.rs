@@ -1,3 +1,5 @@
+use vulkan_core::ScheduleMistake;
+
 use crate::handler::OptionsError;
 
 /// Why a worker cannot be built: every mistake there is, not only the first.
@@ -33,7 +35,9 @@ impl std::error::Error for BuildError {}
 #[non_exhaustive]
 pub enum Mistake {
     /// Nothing was registered.
-    #[error("no handler is registered; add one with .register(..)")]
+    #[error(
+        "neither a handler nor a schedule is registered; add one with .register(..) or .schedule(..)"
+    )]
     NoHandler,
     /// A handler was registered before `state(..)`, which it cannot ask for then.
     #[error("handler {handler:?} is registered before the state is set; call .state(..) first")]
@@ -44,6 +48,20 @@ pub enum Mistake {
     /// The process may handle nothing at once.
     #[error("concurrency is zero; give the worker at least one slot")]
     NoSlots,
+    /// A schedule is not well defined.
+    #[error("schedule {schedule:?}: {mistake}")]
+    Schedule {
+        /// The schedule's name.
+        schedule: String,
+        /// What is wrong with it.
+        mistake: ScheduleMistake,
+    },
+    /// Two schedules have the same name, so the second would take the place of the first.
+    #[error("two schedules are named {schedule:?}")]
+    SameSchedule {
+        /// The name.
+        schedule: String,
+    },
     /// An option of a handler is not valid.
     #[error("handler {handler:?}: {error}")]
     Options {

@@ -1,15 +1,21 @@
+mod batch;
+
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use vulkan_core::engine::Outcome;
 
+pub(super) use batch::{BatchStops, execute_batch};
+
 use super::assigned::Assigned;
-use super::health::{Health, Ignored};
-use super::watch::Watched;
+use super::events::{Attempt, Interruption, Listeners, WorkerEvent};
+use super::watch::{Watch, Watched};
 use crate::handler::Delivery;
 
 /// How long a handler whose lease is lost may take to notice, before it is dropped.
@@ -26,10 +32,20 @@ pub(super) struct Stops<'a> {
     pub(super) leaving: &'a CancellationToken,
     /// The grace period is over: everything stops.
     pub(super) cut: &'a CancellationToken,
+    /// When the worker began to stop.
+    pub(super) left: &'a OnceLock<Instant>,
     /// How long a handler whose message was cancelled may take to end, before it is dropped.
     pub(super) notice: Duration,
-    /// Where a handler is counted that pays no heed.
-    pub(super) health: &'a Health,
+    /// Finds out if it blocks its thread.
+    pub(super) watch: &'a Watch,
+}
+
+/// What becomes of a message that was cancelled before it began. The database makes it dead, and says why.
+pub(super) fn not_begun() -> Outcome {
+    Outcome::Retry {
+        after: None,
+        error: "it had not begun".into(),
+    }
 }
 
 /// Runs one attempt: under its timeout, its panics caught. The one place where a user's code is called.
@@ -38,96 +54,94 @@ pub(super) async fn execute<S: Sync>(
     state: &S,
     delivery: &Delivery,
     stops: &Stops<'_>,
+    listeners: &Listeners,
 ) -> Outcome {
     if stops.cut.is_cancelled() {
         return Outcome::Release;
     }
-    let number = delivery.attempt;
     if stops.asked.is_cancelled() {
-        // The database makes it dead, and says why.
-        return handler.retry(number, None, "it had not begun".into());
+        return not_begun();
     }
-    let watched = Watched::new(
-        &delivery.stream,
-        &delivery.group,
-        &handler.name,
-        delivery.offset,
-    );
+    let number = delivery.attempt;
     let attempt = async {
-        let call = handler.handler.call(delivery, state);
-        let mut call = pin!(stops.health.watch.over(watched, call));
-        let mut limit = pin!(wait(handler.timeout));
-        let mut told: Option<Told> = None;
-        let answer = loop {
-            tokio::select! {
-                biased;
-                answer = &mut call => break answer,
-                () = stops.cut.cancelled() => return Outcome::Release,
-                () = &mut limit => {
-                    // Its own tasks are told; it is dropped at once, since its time is over.
-                    delivery.cancellation.cancel();
-                    let limit = handler.timeout.unwrap_or(Duration::MAX);
-                    return handler.retry(number, None, format!("timed out after {limit:?}"));
-                }
-                () = stops.lost.cancelled(), if !told.is_some_and(|told| told.lost) => {
-                    delivery.cancellation.cancel();
-                    told = Some(Told::now(NOTICE, true));
-                }
-                () = stops.asked.cancelled(), if told.is_none() => {
-                    delivery.cancellation.cancel();
-                    told = Some(Told::now(stops.notice, false));
-                }
-                () = wait(told.map(Told::left)) => {
-                    let told = told.unwrap_or(Told::now(NOTICE, true));
-                    stops.health.ignored(&Ignored {
-                        stream: &delivery.stream,
-                        group: &delivery.group,
-                        handler: &handler.name,
-                        offset: delivery.offset,
-                        why: if told.lost { "its lease is lost" } else { "its message was cancelled" },
-                        after: told.since.elapsed(),
-                    });
-                    if told.lost {
-                        return Outcome::Release;
-                    }
-                    return handler.retry(number, None, "it did not end when it was told to".into());
-                }
-            }
+        let answer = match call(handler, state, delivery, stops, listeners).await {
+            Ok(answer) => answer,
+            Err(outcome) => return outcome,
         };
         match answer {
-            // Whatever it says now is stale.
-            _ if told.is_some_and(|told| told.lost) => Outcome::Release,
-            Ok(()) => Outcome::Done,
-            Err(error) => handler.outcome(number, &error),
+            Ok(()) => match delivery.commit().await {
+                Ok(()) => Outcome::Done,
+                Err(error) => handler.outcome(number, &error.into()),
+            },
+            Err(error) => {
+                delivery.tx.roll_back().await;
+                handler.outcome(number, &error)
+            }
         }
     };
-    match AssertUnwindSafe(attempt).catch_unwind().await {
+    let outcome = match AssertUnwindSafe(attempt).catch_unwind().await {
         Ok(outcome) => outcome,
         Err(panic) => handler.retry(number, None, panic_text(&*panic)),
-    }
+    };
+    delivery.tx.give_up();
+    outcome
 }
 
-/// A handler was told to end.
-#[derive(Debug, Clone, Copy)]
-struct Told {
-    since: Instant,
-    until: Instant,
-    /// Because its lease is lost, so that nothing it says counts.
-    lost: bool,
-}
-
-impl Told {
-    fn now(notice: Duration, lost: bool) -> Self {
-        let since = Instant::now();
-        // As good as never, where that would be past all time.
-        let until = since
-            .checked_add(notice)
-            .unwrap_or(since + Duration::from_secs(86_400));
-        Self { since, until, lost }
-    }
-
-    fn left(self) -> Duration {
-        self.until.saturating_duration_since(Instant::now())
+/// Calls the handler. Its answer, or what becomes of the message without one.
+async fn call<S: Sync>(
+    handler: &Assigned<S>,
+    state: &S,
+    delivery: &Delivery,
+    stops: &Stops<'_>,
+    listeners: &Listeners,
+) -> Result<crate::handler::Result, Outcome> {
+    let number = delivery.attempt;
+    let (stream, group) = (&delivery.stream, &delivery.group);
+    let watched = Watched::new(stream, group, &handler.name, delivery.offset);
+    let call = handler.handler.call(delivery, state);
+    let mut call = pin!(stops.watch.over(watched, call));
+    let mut limit = pin!(wait(handler.timeout));
+    let ignored = |why, given| {
+        listeners.tell(&WorkerEvent::CancellationIgnored {
+            attempt: Attempt::of(&handler.name, delivery),
+            why,
+            given,
+        });
+    };
+    let mut asked: Option<Instant> = None;
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut call => return Ok(answer),
+            () = stops.cut.cancelled() => {
+                let given = stops.left.get().map(Instant::elapsed);
+                ignored(Interruption::Shutdown, given.unwrap_or_default());
+                return Err(Outcome::Release);
+            }
+            () = &mut limit => {
+                // Its own tasks are told; it is dropped at once, since its time is over.
+                delivery.cancellation.cancel();
+                let limit = handler.timeout.unwrap_or(Duration::MAX);
+                return Err(handler.retry(number, None, format!("timed out after {limit:?}")));
+            }
+            () = stops.lost.cancelled() => {
+                delivery.cancellation.cancel();
+                // Whatever it says now is stale; it may still want to tidy up.
+                if timeout(NOTICE, call).await.is_err() {
+                    ignored(Interruption::LeaseLost, NOTICE);
+                }
+                return Err(Outcome::Release);
+            }
+            () = stops.asked.cancelled(), if asked.is_none() => {
+                delivery.cancellation.cancel();
+                asked = Some(Instant::now());
+            }
+            () = wait(asked.map(|since| stops.notice.saturating_sub(since.elapsed()))) => {
+                ignored(Interruption::Cancelled, stops.notice);
+                let error = "it did not end when it was told to".into();
+                return Err(handler.retry(number, None, error));
+            }
+        }
     }
 }
 

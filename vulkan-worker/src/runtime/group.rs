@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use vulkan_core::engine::{Claimed, Held, Standing};
+use vulkan_core::Error;
+use vulkan_core::engine::{Claimed, Held, Outcome, Standing};
 
 use super::assigned::Assigned;
+use super::events::{Attempt, DatabaseCall, Interruption, Listeners, WorkerEvent};
+use super::failures::Failures;
 use super::ledger::Ledger;
-use crate::handler::Delivery;
+use super::pace::Pace;
+use crate::handler::{Delivery, TxSlot};
 
 /// A group that this worker serves, as its tasks share it.
 pub(super) struct Group<S> {
@@ -19,6 +23,8 @@ pub(super) struct Group<S> {
     pub(super) options: Options,
     pub(super) handlers: Vec<Assigned<S>>,
     pub(super) ledger: Ledger,
+    pub(super) listeners: Listeners,
+    pub(super) failures: Failures,
     /// Messages had to be given back unstarted: its claimer takes too much.
     pub(super) late: AtomicBool,
     /// Wakes its claimer: there may be something to claim.
@@ -57,20 +63,19 @@ impl<S> Group<S> {
         Duration::from_micros(self.options.lease.load(Ordering::Relaxed))
     }
 
-    /// Goes on with the options as they stand now.
+    /// Goes on with the options as they stand now, and tells where they have changed.
     pub(super) fn take_over(&self, standing: &Standing) {
         let attempts = &self.options.max_attempts;
         let attempts = attempts.swap(standing.max_attempts, Ordering::Relaxed);
         let lease = &self.options.lease;
         let lease = lease.swap(micros(standing.lease), Ordering::Relaxed);
         if (attempts, lease) != (standing.max_attempts, micros(standing.lease)) {
-            tracing::info!(
-                stream = &*self.stream,
-                group = &*self.name,
-                max_attempts = standing.max_attempts,
-                lease = ?standing.lease,
-                "the options of the group have changed"
-            );
+            self.listeners.tell(&WorkerEvent::OptionsChanged {
+                stream: &self.stream,
+                group: &self.name,
+                max_attempts: standing.max_attempts,
+                lease: standing.lease,
+            });
         }
     }
 
@@ -92,6 +97,7 @@ impl<S> Group<S> {
         handler: &Assigned<S>,
         message: Claimed,
         cancellation: CancellationToken,
+        tx: Arc<TxSlot>,
     ) -> Delivery {
         let headers = message
             .headers
@@ -114,16 +120,84 @@ impl<S> Group<S> {
                 token: message.token,
                 lane: message.lane,
             }),
+            tx,
         }
+    }
+
+    /// Tells how an attempt ended, why if it was interrupted, and notes a failure until it is settled.
+    pub(super) fn ended(
+        &self,
+        attempt: Attempt<'_>,
+        token: i64,
+        outcome: &Outcome,
+        interrupted: Interruption,
+        took: Duration,
+    ) {
+        let lost = interrupted == Interruption::LeaseLost;
+        let event = match outcome {
+            Outcome::Retry { error, .. } | Outcome::Dead { error } => {
+                let after = match outcome {
+                    Outcome::Retry { after, .. } => *after,
+                    _ => None,
+                };
+                if !lost {
+                    // Else it is not settled.
+                    self.failures.note(&attempt, token);
+                }
+                WorkerEvent::Failed {
+                    attempt,
+                    error,
+                    after,
+                    last: attempt.number >= attempt.max || matches!(outcome, Outcome::Dead { .. }),
+                    took,
+                }
+            }
+            Outcome::Snooze { after } => WorkerEvent::Snoozed {
+                attempt,
+                after: *after,
+                took,
+            },
+            Outcome::Release => WorkerEvent::Interrupted {
+                attempt,
+                why: interrupted,
+                took,
+            },
+            Outcome::Done | Outcome::Progress | Outcome::Running => {
+                WorkerEvent::Succeeded { attempt, took }
+            }
+        };
+        self.listeners.tell(&event);
+    }
+
+    /// Tells that a call for this group failed.
+    pub(super) fn trouble(&self, call: DatabaseCall, error: &Error) {
+        self.listeners.tell(&WorkerEvent::Trouble {
+            call,
+            group: Some((&self.stream, &self.name)),
+            error: Some(error),
+        });
     }
 
     /// How many messages of the group can be in work at once here.
     pub(super) fn concurrency(&self, slots: usize) -> usize {
-        let sum = self
-            .handlers
-            .iter()
-            .map(|handler| handler.concurrency)
-            .sum::<usize>();
-        sum.min(slots)
+        let each = self.handlers.iter().map(|handler| {
+            let at_once = handler.concurrency.min(slots);
+            at_once.saturating_mul(handler.batch.unwrap_or(1))
+        });
+        let sum = each.fold(0, usize::saturating_add);
+        let batches = self.handlers.iter().filter_map(|handler| handler.batch);
+        match batches.max() {
+            // Batches fill up from what is claimed at once; beyond that they only hold memory.
+            Some(largest) => sum
+                .min(slots.saturating_mul(largest))
+                .min(Pace::MOST.max(largest)),
+            None => sum.min(slots),
+        }
+    }
+
+    /// The highest priority of its handlers.
+    pub(super) fn priority(&self) -> i32 {
+        let priorities = self.handlers.iter().map(|handler| handler.priority);
+        priorities.max().unwrap_or_default()
     }
 }

@@ -2,14 +2,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
-use vulkan_core::Client;
 use vulkan_core::engine::Held;
+use vulkan_core::{Client, Error};
 
+use super::events::{DatabaseCall, Listeners, WorkerEvent};
 use super::group::Group;
-use super::health::Health;
 
 /// Extends the leases of what is still in work, all groups of the process in one statement, until dropped.
-pub(super) async fn keep<S>(client: Client, groups: Vec<Arc<Group<S>>>, health: Arc<Health>) {
+pub(super) async fn keep<S>(client: Client, groups: Vec<Arc<Group<S>>>, listeners: Listeners) {
     loop {
         // Anew each time: the leases of groups change while they are served.
         let Some(lease) = groups.iter().map(|group| group.lease()).min() else {
@@ -42,14 +42,26 @@ pub(super) async fn keep<S>(client: Client, groups: Vec<Arc<Group<S>>>, health: 
                         })
                         .copied()
                         .collect();
+                    for held in &lost {
+                        listeners.tell(&WorkerEvent::LeaseLost {
+                            stream: &group.stream,
+                            group: &group.name,
+                            offset: held.offset,
+                        });
+                    }
                     group.ledger.lose(&lost);
                 }
             }
-            Ok(Err(error)) => {
-                health.trouble("cannot extend leases", &error);
-                tracing::warn!(%error, "cannot extend leases");
-            }
-            Err(_) => tracing::warn!("cannot extend leases: no answer yet"),
+            Ok(Err(error)) => listeners.tell(&trouble(Some(&error))),
+            Err(_) => listeners.tell(&trouble(None)),
         }
+    }
+}
+
+fn trouble(error: Option<&Error>) -> WorkerEvent<'_> {
+    WorkerEvent::Trouble {
+        call: DatabaseCall::Extend,
+        group: None,
+        error,
     }
 }

@@ -3,6 +3,7 @@
 
 mod gather;
 mod hold;
+mod take;
 mod unit;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use vulkan_core::engine::{Item, Outcome};
 
 pub(super) use gather::Due;
+pub(super) use take::Taken;
 pub(super) use unit::{Source, Unit};
 
 /// What a worker holds of one group.
@@ -83,16 +85,6 @@ struct Running {
     asked: CancellationToken,
 }
 
-/// A message in work.
-#[derive(Debug)]
-pub(super) struct Run {
-    pub(super) id: u64,
-    /// Cancelled when the lease is lost.
-    pub(super) lost: CancellationToken,
-    /// Cancelled when the message is asked to stop.
-    pub(super) asked: CancellationToken,
-}
-
 impl Ledger {
     pub(super) fn new(handlers: usize) -> Self {
         Self {
@@ -158,55 +150,13 @@ impl Ledger {
             );
         }
         book.queues[handler].push_back(unit);
-        let more = book.runners[handler] < most_runners;
-        if more {
-            book.runners[handler] += 1;
-        }
-        more
+        book.wants_runner(handler, most_runners)
     }
 
     /// Notes what becomes of a unit that is not handled here.
     pub(super) fn refuse(&self, unit: &Unit, outcome: Outcome) {
         self.book().say(unit.first.offset, unit.source, outcome);
         self.due.notify_one();
-    }
-
-    /// The next unit for a runner of a handler. `None` ends the runner.
-    pub(super) fn next(&self, handler: usize) -> Option<Unit> {
-        let mut book = self.book();
-        let unit = if book.closed {
-            None
-        } else {
-            book.queues[handler].pop_front()
-        };
-        if unit.is_none() {
-            book.runners[handler] -= 1;
-        }
-        unit
-    }
-
-    /// Notes that a message without a lane is in work.
-    pub(super) fn start(&self, offset: i64, source: Source) -> Run {
-        let mut book = self.book();
-        let id = book.next_run;
-        book.next_run += 1;
-        let lost = CancellationToken::new();
-        let asked = match source {
-            Source::Claim(token) | Source::Own(token) | Source::Lane { token, .. } => {
-                book.asked(offset, token)
-            }
-        };
-        book.running.insert(
-            id,
-            Running {
-                offset,
-                source,
-                lost: false,
-                cancel: lost.clone(),
-                asked: asked.clone(),
-            },
-        );
-        Run { id, lost, asked }
     }
 
     /// Notes what became of a message that was started.
@@ -231,37 +181,25 @@ impl Ledger {
         }
     }
 
-    /// The token that is cancelled when the lease of a lane is lost, and the one that is cancelled when
-    /// its message in work is asked to stop.
-    pub(super) fn lane_stops(
-        &self,
-        lane: i64,
-        token: i64,
-    ) -> (CancellationToken, CancellationToken) {
-        let book = self.book();
-        book.lanes
-            .get(&(lane, token))
-            .map(|held| (held.cancel.clone(), held.asked.clone()))
-            .unwrap_or_default()
-    }
-
-    /// Notes that a message of a run is done and which one comes next. Returns whether to go on with
-    /// it: then the token that is cancelled when that one is asked to stop.
-    pub(super) fn lane_next(
-        &self,
-        lane: i64,
-        token: i64,
-        done: i64,
-        next: i64,
-    ) -> Option<CancellationToken> {
+    /// Notes that a message of a run is done and which one comes next. Returns whether to go on with it.
+    pub(super) fn lane_next(&self, lane: i64, token: i64, done: i64, next: i64) -> bool {
         let mut book = self.book();
         book.messages -= 1;
         let (closed, asked) = (book.closed, book.asked(next, token));
-        let held = book.lanes.get_mut(&(lane, token))?;
+        let Some(held) = book.lanes.get_mut(&(lane, token)) else {
+            return false;
+        };
         held.done = Some(done);
         held.at = next;
-        held.asked = asked.clone();
-        (!closed && !held.lost).then_some(asked)
+        held.asked = asked;
+        !closed && !held.lost
+    }
+
+    /// The token that is cancelled when the message in work of a run is asked to stop.
+    pub(super) fn lane_asked(&self, lane: i64, token: i64) -> CancellationToken {
+        let book = self.book();
+        let held = book.lanes.get(&(lane, token));
+        held.map(|held| held.asked.clone()).unwrap_or_default()
     }
 
     /// Notes how a run ended, at which message, with so many of its messages left, that one included.
@@ -308,6 +246,15 @@ impl Book {
             asked.cancel();
         }
         asked
+    }
+
+    /// Counts another runner of a handler, unless it has enough. Returns whether it did.
+    fn wants_runner(&mut self, handler: usize, most: usize) -> bool {
+        let more = self.runners[handler] < most;
+        if more {
+            self.runners[handler] += 1;
+        }
+        more
     }
 
     /// Puts an outcome where it will be settled from. Returns whether something is due by that.

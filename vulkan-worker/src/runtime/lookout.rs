@@ -8,8 +8,8 @@ use tokio::time::timeout;
 use vulkan_core::Client;
 use vulkan_core::engine::{Bell, Listening, Look};
 
+use super::events::{DatabaseCall, Listeners, WorkerEvent};
 use super::group::Group;
-use super::health::Health;
 use super::patience::{Patience, jittered};
 
 /// How long the lookout stays armed after the last group went to work: sleepers that are woken many
@@ -83,7 +83,7 @@ impl Lookout {
         client: Client,
         bell: Bell,
         poll: Duration,
-        health: Arc<Health>,
+        listeners: Listeners,
     ) {
         let mut patience = Patience::new();
         let mut soon = SOON.0;
@@ -105,8 +105,11 @@ impl Lookout {
             let looks = match client.look(&sleepers).await {
                 Ok(looks) => looks,
                 Err(error) => {
-                    health.trouble("cannot look for work", &error);
-                    tracing::warn!(%error, "cannot look for work");
+                    listeners.tell(&WorkerEvent::Trouble {
+                        call: DatabaseCall::Look,
+                        group: None,
+                        error: Some(&error),
+                    });
                     tokio::time::sleep(patience.delay()).await;
                     continue;
                 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use vulkan_core::Client;
 
+use super::events::{DatabaseCall, Listeners, WorkerEvent};
 use super::group::Group;
-use super::health::Health;
 use super::lookout::Lookout;
 use super::patience::jittered;
 
@@ -21,7 +21,7 @@ pub(super) struct Orders<S> {
     pub(super) worker: String,
     pub(super) groups: Vec<Arc<Group<S>>>,
     pub(super) lookout: Arc<Lookout>,
-    pub(super) health: Arc<Health>,
+    pub(super) listeners: Listeners,
     /// Asked to drain.
     pub(super) drain: CancellationToken,
 }
@@ -48,10 +48,11 @@ impl<S> Orders<S> {
                             .stop(asked.map(|stop| (stop.offset, stop.token)).collect());
                     }
                 }
-                Err(error) => {
-                    self.health.trouble("cannot ask for orders", &error);
-                    tracing::warn!(%error, "cannot ask for orders");
-                }
+                Err(error) => self.listeners.tell(&WorkerEvent::Trouble {
+                    call: DatabaseCall::Orders,
+                    group: None,
+                    error: Some(&error),
+                }),
             }
         }
     }

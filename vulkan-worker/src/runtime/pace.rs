@@ -14,7 +14,7 @@ pub(super) struct Pace {
 
 impl Pace {
     /// Beyond this a larger batch gains nothing and only holds memory.
-    const MOST: usize = 2000;
+    pub(super) const MOST: usize = 2000;
     /// Batches that follow each other faster than this could have been larger.
     const FAST: Duration = Duration::from_millis(100);
 

@@ -3,8 +3,9 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use vulkan_core::engine::Beat;
-use vulkan_core::{Client, ServedHandler, WorkerState};
+use vulkan_core::{Client, Error, ServedHandler, WorkerState};
 
+use super::events::{DatabaseCall, Listeners, WorkerEvent};
 use super::group::Group;
 use super::health::Health;
 use super::patience::jittered;
@@ -21,6 +22,7 @@ pub(super) struct Pulse<S> {
     pub(super) card: Card,
     pub(super) groups: Vec<Arc<Group<S>>>,
     pub(super) health: Arc<Health>,
+    pub(super) listeners: Listeners,
     /// Asked to drain.
     pub(super) drain: CancellationToken,
     /// The worker stops.
@@ -55,10 +57,7 @@ impl<S> Pulse<S> {
                     }
                     self.hear_of(&mut others, answer.other_versions);
                 }
-                Err(error) => {
-                    self.health.trouble("cannot give a sign of life", &error);
-                    tracing::warn!(worker = self.card.name, %error, "cannot give a sign of life");
-                }
+                Err(error) => self.trouble(&error),
             }
             self.refresh().await;
             tokio::select! {
@@ -73,7 +72,8 @@ impl<S> Pulse<S> {
         }
         let (name, instance) = (&self.card.name, &self.card.instance);
         if let Err(error) = self.client.worker_gone(name, instance).await {
-            tracing::warn!(worker = name, %error, "cannot take back the worker's row; it goes within two minutes");
+            // The row goes within two minutes.
+            self.trouble(&error);
         }
     }
 
@@ -103,25 +103,30 @@ impl<S> Pulse<S> {
             slots_used: in_work.min(self.card.slots),
             group_ids: self.groups.iter().map(|group| group.id).collect(),
             handlers: self.card.handlers.clone(),
-            ignored_cancellations: self.health.all_ignored(),
+            ignored_cancellations: self.health.ignored(),
             stuck_handlers: self.health.watch.stuck(),
             last_error: self.health.last_trouble(),
         }
     }
 
-    /// Says once for each change who else serves these groups.
+    fn trouble(&self, error: &Error) {
+        self.listeners.tell(&WorkerEvent::Trouble {
+            call: DatabaseCall::Beat,
+            group: None,
+            error: Some(error),
+        });
+    }
+
+    /// Tells once for each change who else serves these groups.
     fn hear_of(&self, known: &mut Vec<String>, now: Vec<String>) {
         if *known == now {
             return;
         }
-        if !now.is_empty() {
-            tracing::warn!(
-                worker = self.card.name,
-                version = self.card.version.as_deref().unwrap_or(""),
-                others = ?now,
-                "workers of other versions serve the same groups; the options of the highest stand"
-            );
-        }
+        self.listeners.tell(&WorkerEvent::OtherVersions {
+            worker: &self.card.name,
+            version: self.card.version.as_deref().unwrap_or_default(),
+            others: &now,
+        });
         *known = now;
     }
 
@@ -137,10 +142,7 @@ impl<S> Pulse<S> {
                     }
                 }
             }
-            Err(error) => {
-                self.health.trouble("cannot read the options", &error);
-                tracing::warn!(worker = self.card.name, %error, "cannot read the options of the groups");
-            }
+            Err(error) => self.trouble(&error),
         }
     }
 }

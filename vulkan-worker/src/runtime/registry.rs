@@ -26,9 +26,6 @@ pub(super) fn sort<S>(handlers: Vec<Registered<S>>) -> Result<Vec<Served<S>>, Ve
         .iter()
         .flat_map(|one| own_mistakes(&one.options))
         .collect();
-    if handlers.is_empty() {
-        mistakes.push(Mistake::NoHandler);
-    }
     let mut groups: Vec<Served<S>> = Vec::new();
     for one in handlers {
         let served = groups.iter_mut().find(|served| {
@@ -132,6 +129,9 @@ pub(super) fn told(options: &HandlerOptions) -> ServedHandler {
         ("timeout", options.timeout.map(span)),
         ("lease", options.lease.map(span)),
         ("concurrency", options.concurrency.map(Value::from)),
+        ("batch", options.batch.map(Value::from)),
+        ("priority", options.priority.map(Value::from)),
+        ("weight", options.weight.map(Value::from)),
     ];
     ServedHandler {
         name: options.name.to_string(),

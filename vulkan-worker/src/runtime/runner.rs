@@ -1,15 +1,21 @@
-use std::sync::Arc;
+mod batch;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vulkan_core::engine::{Claimed, Outcome};
 
+use super::assigned::Assigned;
+use super::events::{Attempt, Interruption, WorkerEvent};
 use super::execute::{Stops, execute};
 use super::group::Group;
 use super::health::Health;
-use super::ledger::{Source, Unit};
+use super::ledger::{Source, Taken, Unit};
+use super::slots::Slots;
+use crate::handler::{TxSlot, TxSource};
 
 /// How long a runner keeps its slot while others wait for one.
 const TURN: Duration = Duration::from_millis(10);
@@ -17,14 +23,16 @@ const TURN: Duration = Duration::from_millis(10);
 /// What all runners of a process share.
 pub(super) struct Crew<S> {
     pub(super) state: Arc<S>,
-    /// The slots of the process: one for each message in work.
-    pub(super) slots: Arc<Semaphore>,
-    pub(super) all_slots: usize,
+    /// Where the transactions of its handlers begin.
+    pub(super) tx: TxSource,
+    pub(super) slots: Arc<Slots>,
     pub(super) runners: TaskTracker,
     /// Tells all handlers that the worker stops.
     pub(super) leaving: CancellationToken,
     /// Ends all handlers.
     pub(super) cut: CancellationToken,
+    /// When it began to stop.
+    pub(super) left: Arc<OnceLock<Instant>>,
     /// How long a handler whose message was cancelled may take to end.
     pub(super) notice: Duration,
     pub(super) health: Arc<Health>,
@@ -34,11 +42,12 @@ impl<S> Clone for Crew<S> {
     fn clone(&self) -> Self {
         Self {
             state: Arc::clone(&self.state),
+            tx: self.tx.clone(),
             slots: Arc::clone(&self.slots),
-            all_slots: self.all_slots,
             runners: self.runners.clone(),
             leaving: self.leaving.clone(),
             cut: self.cut.clone(),
+            left: Arc::clone(&self.left),
             notice: self.notice,
             health: Arc::clone(&self.health),
         }
@@ -54,80 +63,128 @@ impl<S: Send + Sync + 'static> Crew<S> {
     }
 
     /// Works until the handler's queue is empty.
-    async fn run(&self, group: &Group<S>, handler: usize) {
-        let mut slot = self.slot().await;
+    async fn run(&self, group: &Arc<Group<S>>, handler: usize) {
+        let Assigned { class, batch, .. } = group.handlers[handler];
+        let mut slot = self.slots.acquire(class).await;
         let mut turn = Instant::now();
-        while let Some(unit) = group.ledger.next(handler) {
-            self.unit(group, handler, unit).await;
-            if turn.elapsed() > TURN {
-                if self.slots.available_permits() == 0 {
-                    drop(slot);
-                    slot = self.slot().await;
-                }
+        loop {
+            match batch {
+                None => match group.ledger.next(handler) {
+                    Some(taken) => self.unit(group, handler, taken).await,
+                    None => break,
+                },
+                Some(most) => match group.ledger.next_batch(handler, most) {
+                    batch if batch.is_empty() => break,
+                    batch => self.batch(group, handler, batch).await,
+                },
+            }
+            if turn.elapsed() > TURN || self.slots.is_outranked(&slot) {
+                slot = self.slots.take_turns(slot).await;
                 turn = Instant::now();
             }
         }
         drop(slot);
     }
 
-    async fn slot(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
-        // Never closed: without a slot there would be no limit, with an error no work.
-        Arc::clone(&self.slots).acquire_owned().await.ok()
-    }
-
-    async fn unit(&self, group: &Group<S>, handler: usize, unit: Unit) {
-        match unit.source {
-            Source::Lane { lane, token } => self.lane(group, unit, lane, token).await,
-            source => {
+    async fn unit(&self, group: &Arc<Group<S>>, handler: usize, taken: Taken) {
+        let Taken {
+            unit,
+            run,
+            lost,
+            asked,
+        } = taken;
+        let stops = Stops {
+            lost,
+            asked,
+            leaving: &self.leaving,
+            cut: &self.cut,
+            left: &self.left,
+            notice: self.notice,
+            watch: &self.health.watch,
+        };
+        match (unit.source, run) {
+            (Source::Lane { lane, token }, _) => {
+                self.lane(group, unit, (lane, token), stops).await;
+            }
+            (_, Some(run)) => {
                 // Held to the end: the permit of a message that came back from a lost lease.
                 let Unit { first, _solo, .. } = unit;
-                let run = group.ledger.start(first.offset, source);
-                let stops = self.stops(run.lost, run.asked);
                 let outcome = self.message(group, handler, first, &stops).await;
-                group.ledger.end(run.id, outcome);
+                group.ledger.end(run, outcome);
             }
+            // What has no lane has a run.
+            (_, None) => {}
         }
     }
 
-    /// The messages of one key, one after the other, up to the first that does not end done.
-    async fn lane(&self, group: &Group<S>, unit: Unit, lane: i64, token: i64) {
+    /// The messages of one key, one after the other, up to the first that does not end done, or that goes
+    /// into a batch.
+    async fn lane(
+        &self,
+        group: &Arc<Group<S>>,
+        unit: Unit,
+        (lane, token): (i64, i64),
+        mut stops: Stops<'_>,
+    ) {
         let Unit {
             first, mut rest, ..
         } = unit;
-        let (lost, asked) = group.ledger.lane_stops(lane, token);
-        let mut stops = self.stops(lost, asked);
         let mut message = first;
         loop {
             let offset = message.offset;
             let outcome = match group.handler_for(&message.kind) {
                 Some(handler) => self.message(group, handler, message, &stops).await,
-                None => no_handler(&message.kind),
+                None => no_handler(group, &message),
             };
-            let left = rest.len() + 1;
-            let next = match (&outcome, rest.pop_front()) {
-                (Outcome::Done, Some(next)) => next,
-                _ => {
-                    return group.ledger.lane_end(lane, token, offset, outcome, left);
+            let Some(next) = lane_step(group, (lane, token), offset, outcome, &mut rest) else {
+                return;
+            };
+            match group.handler_for(&next.kind) {
+                Some(handler) if group.handlers[handler].batch.is_some() => {
+                    return self.hand_on(group, handler, next, rest);
                 }
-            };
-            let Some(asked) = group.ledger.lane_next(lane, token, offset, next.offset) else {
-                return group
-                    .ledger
-                    .lane_end(lane, token, next.offset, Outcome::Release, left - 1);
-            };
-            stops.asked = asked;
-            message = next;
+                _ => {
+                    stops.asked = group.ledger.lane_asked(lane, token);
+                    message = next;
+                }
+            }
         }
     }
 
-    fn stops(&self, lost: CancellationToken, asked: CancellationToken) -> Stops<'_> {
-        Stops {
-            lost,
-            asked,
-            leaving: &self.leaving,
-            cut: &self.cut,
-            notice: self.notice,
-            health: &self.health,
+    /// Goes on with a run after a batch: its next message waits for its turn like others, whoever takes it.
+    fn go_on(&self, group: &Arc<Group<S>>, next: Claimed, mut rest: VecDeque<Claimed>) {
+        match group.handler_for(&next.kind) {
+            Some(handler) => self.hand_on(group, handler, next, rest),
+            None => {
+                let outcome = no_handler(group, &next);
+                let lane = (next.lane.unwrap_or_default(), next.token);
+                lane_step(group, lane, next.offset, outcome, &mut rest);
+            }
+        }
+    }
+
+    /// Puts the rest of a run, from `next` on, into the queue of the handler of its next message.
+    fn hand_on(
+        &self,
+        group: &Arc<Group<S>>,
+        handler: usize,
+        next: Claimed,
+        rest: VecDeque<Claimed>,
+    ) {
+        let source = Source::Lane {
+            lane: next.lane.unwrap_or_default(),
+            token: next.token,
+        };
+        let unit = Unit {
+            first: next,
+            rest,
+            source,
+            taken: Instant::now(),
+            _solo: None,
+        };
+        let most = group.handlers[handler].concurrency.min(self.slots.all());
+        if group.ledger.hand_on(handler, unit, most) {
+            self.start(group, handler);
         }
     }
 
@@ -140,39 +197,56 @@ impl<S: Send + Sync + 'static> Crew<S> {
     ) -> Outcome {
         let handler = &group.handlers[handler];
         let _permit = handler.gate.acquire().await;
-        let delivery = group.delivery(handler, message, stops.leaving.child_token());
-        let outcome = execute(handler, &self.state, &delivery, stops).await;
-        match &outcome {
-            Outcome::Retry { error, .. } => tracing::warn!(
-                stream = &*group.stream,
-                group = &*group.name,
-                handler = &*handler.name,
-                offset = delivery.offset,
-                kind = delivery.kind,
-                attempt = delivery.attempt,
-                error,
-                "the attempt failed"
-            ),
-            Outcome::Dead { error } => tracing::error!(
-                stream = &*group.stream,
-                group = &*group.name,
-                handler = &*handler.name,
-                offset = delivery.offset,
-                kind = delivery.kind,
-                attempt = delivery.attempt,
-                error,
-                "the message is dead"
-            ),
-            _ => {}
-        }
+        let token = message.token;
+        let tx = Arc::new(TxSlot::new(self.tx.clone()));
+        let delivery = group.delivery(handler, message, stops.leaving.child_token(), tx);
+        let attempt = Attempt::of(&handler.name, &delivery);
+        group.listeners.tell(&WorkerEvent::Begun { attempt });
+        let begun = Instant::now();
+        let outcome = execute(handler, &self.state, &delivery, stops, &group.listeners).await;
+        let why = if stops.lost.is_cancelled() {
+            Interruption::LeaseLost
+        } else if stops.asked.is_cancelled() {
+            Interruption::Cancelled
+        } else {
+            Interruption::Shutdown
+        };
+        group.ended(attempt, token, &outcome, why, begun.elapsed());
         outcome
     }
 }
 
+/// Notes what became of a message of a run. Returns the one that comes next, if the run goes on.
+fn lane_step<S>(
+    group: &Group<S>,
+    (lane, token): (i64, i64),
+    offset: i64,
+    outcome: Outcome,
+    rest: &mut VecDeque<Claimed>,
+) -> Option<Claimed> {
+    let left = rest.len() + 1;
+    let next = match (&outcome, rest.pop_front()) {
+        (Outcome::Done, Some(next)) => next,
+        _ => {
+            group.ledger.lane_end(lane, token, offset, outcome, left);
+            return None;
+        }
+    };
+    if group.ledger.lane_next(lane, token, offset, next.offset) {
+        return Some(next);
+    }
+    let ledger = &group.ledger;
+    ledger.lane_end(lane, token, next.offset, Outcome::Release, left - 1);
+    None
+}
+
 /// What becomes of a message of a kind that no handler here takes. Another release may have one for it.
-pub(super) fn no_handler(kind: &str) -> Outcome {
+pub(super) fn no_handler<S>(group: &Group<S>, message: &Claimed) -> Outcome {
+    let attempt = Attempt::unhandled(&group.stream, &group.name, group.max_attempts(), message);
+    group.failures.note(&attempt, message.token);
+    group.listeners.tell(&WorkerEvent::NoHandler { attempt });
     Outcome::Retry {
         after: None,
-        error: format!("no handler for kind {kind:?}"),
+        error: format!("no handler for kind {:?}", message.kind),
     }
 }

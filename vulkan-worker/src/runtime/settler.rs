@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use vulkan_core::Client;
+use vulkan_core::engine::{Item, Outcome, Settlement, Verdict};
 
+use super::events::{DatabaseCall, WorkerEvent};
 use super::group::Group;
-use super::health::Health;
 use super::ledger::Due;
 use super::patience::Patience;
 
@@ -20,7 +21,6 @@ const REFUSALS: u32 = 3;
 pub(super) struct Settler<S> {
     pub(super) client: Client,
     pub(super) group: Arc<Group<S>>,
-    pub(super) health: Arc<Health>,
     /// Set when nothing is in work any more: by then the last settlement must be through.
     pub(super) finish: watch::Receiver<Option<Instant>>,
 }
@@ -75,6 +75,7 @@ impl<S> Settler<S> {
         let mut patience = Patience::new();
         let mut refusals = 0;
         loop {
+            let asked = Instant::now();
             match self
                 .client
                 .settle(self.group.id, due.settlement.clone())
@@ -82,19 +83,11 @@ impl<S> Settler<S> {
             {
                 Ok(verdicts) => {
                     let stale = self.group.ledger.settled(due, &verdicts);
-                    if stale > 0 {
-                        tracing::warn!(
-                            stream = &*self.group.stream,
-                            group = &*self.group.name,
-                            stale,
-                            "leases were lost before their messages were settled; they are handled again"
-                        );
-                    }
+                    self.settled(&due.settlement, &verdicts, stale, asked.elapsed());
                     return;
                 }
                 Err(error) => {
-                    self.health.trouble("cannot settle", &error);
-                    tracing::warn!(stream = &*self.group.stream, group = &*self.group.name, %error, "cannot settle");
+                    self.group.trouble(DatabaseCall::Settle, &error);
                     refusals += u32::from(!error.is_transient());
                     if refusals == REFUSALS {
                         return self.report_singly(due).await;
@@ -109,15 +102,50 @@ impl<S> Settler<S> {
     /// its lease, and handled again when that runs out.
     async fn report_singly(&self, due: &Due) {
         for part in due.settlement.parts() {
-            match self.client.settle(self.group.id, part).await {
+            let asked = Instant::now();
+            match self.client.settle(self.group.id, part.clone()).await {
                 Ok(verdicts) => {
-                    self.group.ledger.settled(due, &verdicts);
+                    let stale = self.group.ledger.settled(due, &verdicts);
+                    self.settled(&part, &verdicts, stale, asked.elapsed());
                 }
-                Err(error) => tracing::error!(
-                    stream = &*self.group.stream, group = &*self.group.name, %error,
-                    "cannot settle a message; it is handled again when its lease runs out"
-                ),
+                Err(error) => self.group.listeners.tell(&WorkerEvent::Unsettleable {
+                    stream: &self.group.stream,
+                    group: &self.group.name,
+                    error: &error,
+                }),
             }
+        }
+    }
+
+    /// Tells what the database took.
+    fn settled(&self, settlement: &Settlement, verdicts: &[Verdict], stale: usize, took: Duration) {
+        let (stream, group) = (&*self.group.stream, &*self.group.name);
+        let listeners = &self.group.listeners;
+        listeners.tell(&WorkerEvent::Settled {
+            stream,
+            group,
+            claims: settlement.claims.len(),
+            items: settlement.items.len(),
+            took,
+        });
+        let released = |item: &&Item| item.outcome == Outcome::Release;
+        let messages = settlement.items.iter().filter(released).count();
+        if messages > 0 {
+            listeners.tell(&WorkerEvent::Released {
+                stream,
+                group,
+                messages,
+            });
+        }
+        self.group
+            .failures
+            .settled((stream, group), &settlement.items, verdicts, listeners);
+        if stale > 0 {
+            listeners.tell(&WorkerEvent::Stale {
+                stream,
+                group,
+                settlements: stale,
+            });
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// How often the watch looks.
 pub(super) const ROUND: Duration = Duration::from_secs(1);
 /// A handler that has not come back from one poll for so many rounds blocks its thread.
-const STUCK: u64 = 5;
+pub(super) const STUCK: u32 = 5;
 
 /// The handlers in work, watched from outside: one that blocks its thread lets nothing beside it in
 /// its task find that out.
@@ -84,11 +84,6 @@ impl Watch {
         .await
     }
 
-    /// The handlers in work.
-    pub(super) fn in_work(&self) -> Vec<Arc<Watched>> {
-        self.all().values().cloned().collect()
-    }
-
     /// How many handlers block their thread.
     pub(super) fn stuck(&self) -> usize {
         let round = self.round.load(Ordering::Relaxed);
@@ -96,34 +91,20 @@ impl Watch {
         all.values().filter(|one| is_stuck(one, round)).count()
     }
 
-    /// One round, to be called once in [`ROUND`]: reports each handler that blocks its thread, once.
-    /// Returns whether there was any to report.
-    pub(super) fn look(&self) -> bool {
+    /// One round, to be called once in [`ROUND`]: the handlers that block their thread, each once.
+    pub(super) fn look(&self) -> Vec<Arc<Watched>> {
         let round = self.round.fetch_add(1, Ordering::Relaxed) + 1;
-        let stuck: Vec<Arc<Watched>> = self
-            .all()
+        self.all()
             .values()
             .filter(|one| is_stuck(one, round) && !one.reported.swap(true, Ordering::Relaxed))
             .cloned()
-            .collect();
-        for one in &stuck {
-            tracing::error!(
-                stream = &*one.stream,
-                group = &*one.group,
-                handler = &*one.handler,
-                offset = one.offset,
-                why = "it blocks its thread",
-                after = ?(ROUND * u32::try_from(STUCK).unwrap_or(u32::MAX)),
-                "the handler is stuck: nothing can end it; let it await, or use spawn_blocking"
-            );
-        }
-        !stuck.is_empty()
+            .collect()
     }
 }
 
 fn is_stuck(one: &Watched, round: u64) -> bool {
     let polled = one.polled.load(Ordering::Relaxed);
-    polled > 0 && round + 1 >= polled + STUCK
+    polled > 0 && round + 1 >= polled + u64::from(STUCK)
 }
 
 #[cfg(test)]
@@ -142,10 +123,11 @@ mod tests {
         let watch = Watch::default();
         let mut waits = Box::pin(watch.over(watched(), std::future::pending::<()>()));
         assert!(waits.as_mut().now_or_never().is_none());
-        assert!((0..20).all(|_| !watch.look()));
-        assert_eq!((watch.in_work().len(), watch.stuck()), (1, 0));
+        assert!((0..20).all(|_| watch.look().is_empty()));
+        assert_eq!(watch.all().len(), 1);
+        assert_eq!(watch.stuck(), 0);
         drop(waits);
-        assert!(watch.in_work().is_empty());
+        assert!(watch.all().is_empty());
     }
 
     #[test]
@@ -158,7 +140,8 @@ mod tests {
                 watch.stuck()
             });
             let before: Vec<usize> = before.collect();
-            assert!(watch.look() && !watch.look(), "reported once");
+            assert_eq!(watch.look().len(), 1);
+            assert!(watch.look().is_empty(), "told once");
             (before, watch.stuck())
         });
         let (before, after) = counted.now_or_never().unwrap();

@@ -8,13 +8,15 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use vulkan_core::engine::{Bell, Declared};
-use vulkan_core::{Client, Error};
+use vulkan_core::{Client, Error, Schedule};
 
 use super::assigned::Assigned;
 use super::claimer::Claimer;
 use super::error::RunError;
+use super::events::{DatabaseCall, Listeners, WorkerEvent};
+use super::failures::Failures;
 use super::group::{Group, Options};
-use super::health::{Health, Ignored};
+use super::health::Health;
 use super::housekeeping;
 use super::keeper;
 use super::ledger::Ledger;
@@ -23,8 +25,11 @@ use super::orders::Orders;
 use super::pulse::{Card, Pulse};
 use super::registry::{Registered, Served, kinds, told};
 use super::runner::Crew;
+use super::scheduler;
 use super::settler::Settler;
 use super::shutdown::{IntoShutdown, Shutdown};
+use super::slots::Slots;
+use crate::handler::{HandlerOptions, TxSource};
 
 /// How long handlers that were dropped may take to be gone.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -68,7 +73,9 @@ pub struct Worker<S> {
     client: Client,
     state: Arc<S>,
     groups: Vec<Served<S>>,
+    schedules: Vec<Schedule>,
     settings: Settings,
+    listeners: Listeners,
 }
 
 #[derive(Debug, Clone)]
@@ -90,19 +97,30 @@ impl<S: Send + Sync + 'static> Worker<S> {
         client: Client,
         state: S,
         groups: Vec<Served<S>>,
+        schedules: Vec<Schedule>,
         settings: Settings,
+        listeners: Listeners,
     ) -> Self {
         Self {
             client,
             state: Arc::new(state),
             groups,
+            schedules,
             settings,
+            listeners,
         }
+    }
+
+    /// The groups that it serves, each as its stream and its name.
+    pub fn groups(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.groups
+            .iter()
+            .map(|served| (served.stream.as_str(), served.group.as_str()))
     }
 
     /// Works until asked to stop.
     ///
-    /// Streams and groups that do not exist are made first. Then the worker claims, handles and
+    /// Streams and groups that do not exist are made first, and schedules put. Then the worker claims, handles and
     /// settles; a database that goes away is waited for. Asked to stop, it claims nothing more, gives
     /// back what has not begun, tells running handlers (see [`Delivery::cancelled`](crate::Delivery::cancelled)),
     /// lets them finish within the grace period while their leases are still extended, gives back the
@@ -119,21 +137,25 @@ impl<S: Send + Sync + 'static> Worker<S> {
     ///
     /// Dropped, it stops at once without reporting: what is in flight is handed out again when the
     /// leases run out.
-    pub async fn run(self, shutdown: impl IntoShutdown) -> Result<(), RunError> {
+    pub async fn run(mut self, shutdown: impl IntoShutdown) -> Result<(), RunError> {
         let shutdown = shutdown.into_shutdown();
+        let health = Arc::new(Health::default());
+        let hears = Arc::clone(&health);
+        self.listeners.add(move |event| hears.hear(event));
         let groups = tokio::select! {
             groups = self.set_up() => groups.map_err(RunError::Start)?,
             () = shutdown.graceful() => return Ok(()),
         };
         let crew = Crew {
             state: Arc::clone(&self.state),
-            slots: Arc::new(Semaphore::new(self.settings.slots)),
-            all_slots: self.settings.slots,
+            tx: TxSource::of_worker(self.client.clone(), groups.len()),
+            slots: Slots::new(self.settings.slots, self.classes()),
             runners: TaskTracker::new(),
             leaving: CancellationToken::new(),
             cut: CancellationToken::new(),
+            left: Arc::default(),
             notice: self.settings.notice,
-            health: Arc::new(Health::default()),
+            health: Arc::clone(&health),
         };
         // Dropped early, everything stops.
         let _cut = crew.cut.clone().drop_guard();
@@ -144,12 +166,13 @@ impl<S: Send + Sync + 'static> Worker<S> {
         let solo = Arc::new(Semaphore::new(1));
 
         let (drain, over) = (CancellationToken::new(), CancellationToken::new());
-        let _background = self.background(&groups, &crew, &lookout, &drain);
+        let _background = self.background(&groups, &health, &lookout, &drain);
         let pulse = Pulse {
             client: self.client.clone(),
             card: self.card(),
             groups: groups.clone(),
-            health: Arc::clone(&crew.health),
+            health: Arc::clone(&health),
+            listeners: self.listeners.clone(),
             drain: drain.clone(),
             leaving: crew.leaving.clone(),
             over: over.clone(),
@@ -162,7 +185,6 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 Settler {
                     client: self.client.clone(),
                     group: Arc::clone(group),
-                    health: Arc::clone(&crew.health),
                     finish: finished.clone(),
                 }
                 .run(),
@@ -180,18 +202,18 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 .run(),
             );
         }
-        tracing::info!(
-            worker = self.settings.name,
-            groups = groups.len(),
-            "the worker runs"
-        );
+        let worker = self.settings.name.as_str();
+        self.listeners.tell(&WorkerEvent::Started {
+            worker,
+            groups: groups.len(),
+        });
         tokio::select! {
             () = shutdown.graceful() => {}
-            () = drain.cancelled() => tracing::info!(worker = self.settings.name, "asked to drain"),
+            () = drain.cancelled() => self.listeners.tell(&WorkerEvent::DrainRequested { worker }),
         }
 
-        tracing::info!(worker = self.settings.name, "the worker stops");
-        let since = Instant::now();
+        self.listeners.tell(&WorkerEvent::Stopping { worker });
+        let _ = crew.left.set(Instant::now());
         stop.cancel();
         crew.leaving.cancel();
         groups.iter().for_each(|group| group.ledger.close());
@@ -202,7 +224,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         let cut_off = if drained {
             0
         } else {
-            self.cut_off(since, &crew, &groups, &mut claimers).await
+            self.cut_off(&crew, &groups, &mut claimers).await
         };
         // Nobody watches any more: they have ended with an error of their own.
         let _ = finish.send(Some(Instant::now() + LAST_REPORT));
@@ -210,6 +232,11 @@ impl<S: Send + Sync + 'static> Worker<S> {
         over.cancel();
         // If it takes too long, the row goes by itself.
         let _ = timeout(LAST_WORDS, &mut pulse).await;
+        self.listeners.tell(&WorkerEvent::Stopped {
+            worker,
+            cut_off,
+            unsettled,
+        });
         match (unsettled, cut_off) {
             (0, 0) => Ok(()),
             (0, messages) => Err(RunError::CutOff { messages }),
@@ -233,27 +260,15 @@ impl<S: Send + Sync + 'static> Worker<S> {
     /// Drops the handlers that still run, and gives their messages back.
     async fn cut_off(
         &self,
-        since: Instant,
         crew: &Crew<S>,
         groups: &[Arc<Group<S>>],
         claimers: &mut JoinSet<()>,
     ) -> usize {
         let running: usize = groups.iter().map(|group| group.ledger.in_work()).sum();
-        tracing::warn!(
-            worker = self.settings.name,
-            running,
-            "the grace period is over; handlers are dropped"
-        );
-        for one in crew.health.watch.in_work() {
-            crew.health.ignored(&Ignored {
-                stream: &one.stream,
-                group: &one.group,
-                handler: &one.handler,
-                offset: one.offset,
-                why: "the worker stops",
-                after: since.elapsed(),
-            });
-        }
+        self.listeners.tell(&WorkerEvent::CutOff {
+            worker: &self.settings.name,
+            messages: running,
+        });
         crew.cut.cancel();
         // A claim under way hands out what nobody would give back.
         let gone = async {
@@ -264,11 +279,10 @@ impl<S: Send + Sync + 'static> Worker<S> {
         if timeout(LAST_WORDS, gone).await.is_err() {
             // A handler that never awaits cannot be dropped; its message can be given back.
             let stuck: usize = groups.iter().map(|group| group.ledger.abandon()).sum();
-            tracing::error!(
-                worker = self.settings.name,
-                stuck,
-                "handlers do not yield; they are left behind"
-            );
+            self.listeners.tell(&WorkerEvent::LeftBehind {
+                worker: &self.settings.name,
+                messages: stuck,
+            });
         }
         running
     }
@@ -277,7 +291,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
     fn background(
         &self,
         groups: &[Arc<Group<S>>],
-        crew: &Crew<S>,
+        health: &Arc<Health>,
         lookout: &Arc<Lookout>,
         drain: &CancellationToken,
     ) -> Vec<AbortOnDropHandle<()>> {
@@ -287,24 +301,41 @@ impl<S: Send + Sync + 'static> Worker<S> {
         } else {
             Bell::silent()
         };
-        let (client, health) = (|| self.client.clone(), || Arc::clone(&crew.health));
-        let look = Arc::clone(lookout).watch(client(), bell, self.settings.poll, health());
+        let schedules = bell.schedules();
+        let watch = Arc::clone(lookout).watch(
+            self.client.clone(),
+            bell,
+            self.settings.poll,
+            self.listeners.clone(),
+        );
         let orders = Orders {
-            client: client(),
+            client: self.client.clone(),
             worker: self.settings.name.clone(),
             groups: groups.to_vec(),
             lookout: Arc::clone(lookout),
-            health: health(),
+            listeners: self.listeners.clone(),
             drain: drain.clone(),
         };
-        let watched = health();
+        let (health, listeners) = (Arc::clone(health), self.listeners.clone());
         [
-            tokio::spawn(look),
-            tokio::spawn(keeper::keep(client(), groups.to_vec(), health())),
-            tokio::spawn(housekeeping::reap(client(), groups.to_vec(), health())),
-            tokio::spawn(housekeeping::maintain(client(), health())),
+            tokio::spawn(watch),
+            tokio::spawn(keeper::keep(
+                self.client.clone(),
+                groups.to_vec(),
+                self.listeners.clone(),
+            )),
+            tokio::spawn(housekeeping::reap(
+                self.client.clone(),
+                groups.to_vec(),
+                self.listeners.clone(),
+            )),
+            tokio::spawn(housekeeping::maintain(
+                self.client.clone(),
+                self.listeners.clone(),
+            )),
+            tokio::spawn(scheduler::fire(self.client.clone(), schedules)),
             tokio::spawn(orders.heed()),
-            tokio::spawn(async move { watched.keep_watch().await }),
+            tokio::spawn(async move { health.keep_watch(&listeners).await }),
         ]
         .into_iter()
         .map(AbortOnDropHandle::new)
@@ -317,7 +348,11 @@ impl<S: Send + Sync + 'static> Worker<S> {
         loop {
             match self.try_set_up().await {
                 Err(error) if error.is_transient() => {
-                    tracing::warn!(%error, "the worker cannot start yet");
+                    self.listeners.tell(&WorkerEvent::Trouble {
+                        call: DatabaseCall::Start,
+                        group: None,
+                        error: Some(&error),
+                    });
                     tokio::time::sleep(patience.delay()).await;
                 }
                 answer => return answer,
@@ -328,6 +363,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
     async fn try_set_up(&self) -> Result<Vec<Arc<Group<S>>>, Error> {
         self.client.check_schema().await?;
         let mut groups = Vec::new();
+        let mut classes = 0..;
         for served in &self.groups {
             self.client.create_stream(&served.stream).await?;
             let declared = self
@@ -352,17 +388,38 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 handlers: served
                     .handlers
                     .iter()
-                    .map(|one| self.assign(served, one))
+                    .zip(&mut classes)
+                    .map(|(one, class)| self.assign(served, one, class))
                     .collect(),
                 ledger: Ledger::new(served.handlers.len()),
+                listeners: self.listeners.clone(),
+                failures: Failures::default(),
                 late: false.into(),
                 wake: Arc::new(Notify::new()),
             }));
         }
+        for schedule in &self.schedules {
+            if let Some(stream) = schedule.stream() {
+                self.client.create_stream(stream).await?;
+            }
+            self.client.put_schedule(schedule).await?;
+        }
         Ok(groups)
     }
 
-    /// Says which options of a group stand otherwise than declared here: it is served with the group's.
+    /// Each handler, in order, as the slots see it.
+    fn classes(&self) -> impl Iterator<Item = (i32, u32)> {
+        let handlers = self.groups.iter().flat_map(|served| &served.handlers);
+        handlers.map(|one| {
+            let options = &one.options;
+            (
+                options.priority.unwrap_or_default(),
+                options.weight.unwrap_or(1),
+            )
+        })
+    }
+
+    /// Tells which options of a group stand otherwise than declared here: it is served with the group's.
     fn tell_differences(&self, served: &Served<S>, declared: &Declared) {
         let differences: Vec<String> = declared
             .differences
@@ -370,14 +427,12 @@ impl<S: Send + Sync + 'static> Worker<S> {
             .map(|(option, difference)| format!("{option}: {difference}"))
             .collect();
         if !differences.is_empty() {
-            tracing::warn!(
-                stream = served.stream,
-                group = served.group,
-                version = self.settings.version.as_deref().unwrap_or(""),
-                standing_version = declared.standing_version.as_deref().unwrap_or(""),
-                differences = differences.join("; "),
-                "the group has other options than this program declares; a higher version, or an operator, has set them"
-            );
+            self.listeners.tell(&WorkerEvent::OptionsDiffer {
+                stream: &served.stream,
+                group: &served.group,
+                standing_version: declared.standing_version.as_deref().unwrap_or_default(),
+                differences: &differences.join("; "),
+            });
         }
     }
 
@@ -394,7 +449,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         }
     }
 
-    fn assign(&self, served: &Served<S>, one: &Registered<S>) -> Assigned<S> {
+    fn assign(&self, served: &Served<S>, one: &Registered<S>, class: usize) -> Assigned<S> {
         let options = &one.options;
         // What the whole group has is the database's to see to, where it can be changed any time.
         let of_group = served.options();
@@ -409,7 +464,13 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 .filter(|own| of_group.max_attempts.is_some_and(|max| *own < max)),
             backoff: own_backoff,
             timeout: options.timeout,
+            batch: one.handler.takes_batches().then(|| {
+                let batch = options.batch.unwrap_or(HandlerOptions::DEFAULT_BATCH);
+                batch.max(1)
+            }),
             concurrency,
+            priority: options.priority.unwrap_or_default(),
+            class,
             gate: Arc::new(Semaphore::new(concurrency)),
         }
     }

@@ -91,7 +91,7 @@ async fn a_drain_is_for_one_process_and_no_other() {
         "SELECT vulkan.drain_worker('z')",
         "SELECT vulkan.drain_workers('9.9')",
     ] {
-        assert_eq!(code(&db, nobody).await, "VK008", "{nobody}");
+        assert_eq!(code(&db, nobody).await, "VK009", "{nobody}");
     }
 }
 

@@ -59,8 +59,8 @@ fn a_claim_is_closed_once_everything_of_it_has_ended() {
     let now = Instant::now();
     let ledger = claimed(&[1, 2], now);
     let mut runs = Vec::new();
-    while let Some(unit) = ledger.next(0) {
-        runs.push(ledger.start(unit.first.offset, unit.source).id);
+    while let Some(taken) = ledger.next(0) {
+        runs.push(taken.run.unwrap());
     }
     ledger.end(runs[0], Outcome::Done);
     assert!(ledger.gather(now, BOUND).is_empty());
@@ -76,8 +76,7 @@ fn a_claim_is_closed_once_everything_of_it_has_ended() {
 fn what_outlives_its_claim_gets_a_row_and_what_waits_goes_back() {
     let start = Instant::now();
     let ledger = claimed(&[1, 2, 3], start);
-    let first = ledger.next(0).unwrap();
-    let run = ledger.start(first.first.offset, first.source);
+    let taken = ledger.next(0).unwrap();
     let due = ledger.gather(start + BOUND, BOUND);
     assert_eq!(due.settlement.claims, [(3, CLAIM)]);
     let mut items = said(&due.settlement.items);
@@ -100,7 +99,7 @@ fn what_outlives_its_claim_gets_a_row_and_what_waits_goes_back() {
         (held[0].group_id, held[0].offset, held[0].token),
         (5, 1, CLAIM)
     );
-    ledger.end(run.id, Outcome::Done);
+    ledger.end(taken.run.unwrap(), Outcome::Done);
     let due = ledger.gather(start + BOUND, BOUND);
     assert_eq!(said(&due.settlement.items), [(1, Outcome::Done)]);
     assert!(due.settlement.claims.is_empty());
@@ -110,17 +109,16 @@ fn what_outlives_its_claim_gets_a_row_and_what_waits_goes_back() {
 fn a_stale_row_tells_its_handler_and_is_not_spoken_of_again() {
     let start = Instant::now();
     let ledger = claimed(&[1], start);
-    let unit = ledger.next(0).unwrap();
-    let run = ledger.start(unit.first.offset, unit.source);
+    let taken = ledger.next(0).unwrap();
     let due = ledger.gather(start + BOUND, BOUND);
     let stale = Verdict {
         offset: Some(1),
         fate: Fate::Stale,
     };
     assert_eq!(ledger.settled(&due, &[stale]), 1);
-    assert!(run.lost.is_cancelled());
+    assert!(taken.lost.is_cancelled());
     assert!(ledger.hold(5, None).is_empty());
-    ledger.end(run.id, Outcome::Done);
+    ledger.end(taken.run.unwrap(), Outcome::Done);
     assert!(ledger.gather(start + BOUND, BOUND).is_empty());
     assert_eq!(ledger.load(), 0);
 }
@@ -133,7 +131,7 @@ fn a_run_counts_as_one_reports_its_progress_and_ends_where_it_fails() {
     ledger.queue(0, unit(&[1, 2, 3, 4], LANE, start), 1);
     assert_eq!(ledger.load(), 1);
     ledger.next(0).unwrap();
-    assert!(ledger.lane_next(3, 9, 1, 2).is_some());
+    assert!(ledger.lane_next(3, 9, 1, 2));
     assert!(ledger.gather(start, BOUND).is_empty());
     let due = ledger.gather(start + BOUND, BOUND);
     assert_eq!(said(&due.settlement.items), [(1, Outcome::Progress)]);
@@ -152,8 +150,7 @@ fn a_lost_lane_goes_on_with_nothing_and_says_nothing() {
     let start = Instant::now();
     let ledger = Ledger::new(1);
     ledger.queue(0, unit(&[1, 2], LANE, start), 1);
-    ledger.next(0).unwrap();
-    let (lost, _) = ledger.lane_stops(3, 9);
+    let lost = ledger.next(0).unwrap().lost;
     ledger.lose(&[Held {
         group_id: 5,
         offset: 1,
@@ -161,7 +158,7 @@ fn a_lost_lane_goes_on_with_nothing_and_says_nothing() {
         lane: Some(3),
     }]);
     assert!(lost.is_cancelled());
-    assert!(ledger.lane_next(3, 9, 1, 2).is_none());
+    assert!(!ledger.lane_next(3, 9, 1, 2));
     ledger.lane_end(3, 9, 2, Outcome::Release, 1);
     assert!(ledger.gather(start + BOUND, BOUND).is_empty());
 }
@@ -170,8 +167,7 @@ fn a_lost_lane_goes_on_with_nothing_and_says_nothing() {
 fn closed_it_gives_back_what_waits_and_starts_nothing() {
     let start = Instant::now();
     let ledger = claimed(&[1, 2], start);
-    let first = ledger.next(0).unwrap();
-    let run = ledger.start(first.first.offset, first.source);
+    let taken = ledger.next(0).unwrap();
     ledger.close();
     assert_eq!((ledger.load(), ledger.in_work()), (1, 1));
     assert!(ledger.next(0).is_none());
@@ -182,7 +178,7 @@ fn closed_it_gives_back_what_waits_and_starts_nothing() {
     assert_eq!(said(&due.settlement.items), [(9, Outcome::Release)]);
     // It does not count as late: nothing says that the claimer takes too much.
     assert_eq!(due.late, 0);
-    ledger.end(run.id, Outcome::Done);
+    ledger.end(taken.run.unwrap(), Outcome::Done);
     let due = ledger.gather(start, BOUND);
     assert_eq!(due.settlement.claims, [(2, CLAIM)]);
     assert_eq!(said(&due.settlement.items), [(2, Outcome::Release)]);
@@ -192,15 +188,14 @@ fn closed_it_gives_back_what_waits_and_starts_nothing() {
 fn what_is_abandoned_goes_back_once() {
     let start = Instant::now();
     let ledger = claimed(&[1], start);
-    let unit = ledger.next(0).unwrap();
-    let run = ledger.start(unit.first.offset, unit.source);
+    let taken = ledger.next(0).unwrap();
     ledger.close();
     assert_eq!(ledger.abandon(), 1);
-    assert!(run.lost.is_cancelled());
+    assert!(taken.lost.is_cancelled());
     let due = ledger.gather(start, BOUND);
     assert_eq!(said(&due.settlement.items), [(1, Outcome::Release)]);
     // The handler ends after all: too late to be heard.
-    ledger.end(run.id, Outcome::Done);
+    ledger.end(taken.run.unwrap(), Outcome::Done);
     assert!(ledger.gather(start, BOUND).is_empty());
 }
 
@@ -219,4 +214,76 @@ fn what_is_given_back_unstarted_makes_room() {
     assert_eq!(said(&due.settlement.items), [(1, Outcome::Release)]);
     assert_eq!(ledger.load(), 0);
     assert!(ledger.room.notified().now_or_never().is_some());
+}
+
+/// A claim can come to its end at any moment: there is none at which a message is neither queued nor in work.
+#[test]
+fn what_is_taken_from_the_queue_is_in_work() {
+    let start = Instant::now();
+    let ledger = claimed(&[1], start);
+    let taken = ledger.next(0).unwrap();
+    let due = ledger.gather(start + BOUND, BOUND);
+    assert_eq!(said(&due.settlement.items), [(1, Outcome::Running)]);
+    ledger.end(taken.run.unwrap(), Outcome::Done);
+}
+
+#[test]
+fn a_batch_has_one_message_of_each_key_and_none_that_was_tried_before() {
+    let start = Instant::now();
+    let ledger = Ledger::new(1);
+    let lane = |lane| Source::Lane { lane, token: 9 };
+    let mut again = unit(&[4], Source::Own(8), start);
+    again.first.attempt = 2;
+    let mut suspect = unit(&[5], Source::Own(8), start);
+    suspect.first.solo = true;
+    for unit in [
+        unit(&[1, 6], lane(1), start),
+        unit(&[2], Source::Own(8), start),
+        unit(&[3], lane(3), start),
+        again,
+        suspect,
+        unit(&[7], Source::Own(8), start),
+        unit(&[8], Source::Own(8), start),
+    ] {
+        ledger.queue(0, unit, 1);
+    }
+    let mut batches = Vec::new();
+    loop {
+        let batch = ledger.next_batch(0, 3);
+        if batch.is_empty() {
+            break;
+        }
+        let offsets = batch.iter().map(|taken| taken.unit.first.offset);
+        batches.push(offsets.collect::<Vec<_>>());
+    }
+    assert_eq!(batches, [vec![1, 2, 3], vec![4], vec![5], vec![7, 8]]);
+}
+
+#[test]
+fn the_rest_of_a_run_is_handed_on_and_stays_held() {
+    let start = Instant::now();
+    let ledger = Ledger::new(2);
+    let lane = Source::Lane { lane: 3, token: 9 };
+    assert!(ledger.queue(0, unit(&[1, 2], lane, start), 1));
+    let first = ledger.next(0).unwrap();
+    assert!(ledger.next(0).is_none());
+    assert!(ledger.lane_next(3, 9, 1, 2));
+    assert!(ledger.hand_on(1, unit(&[2], lane, start), 1));
+    assert_eq!(ledger.hold(5, None)[0].offset, 2);
+    let second = ledger.next(1).unwrap();
+    assert_eq!(second.unit.first.offset, 2);
+    ledger.lose(&ledger.hold(5, None));
+    assert!(first.lost.is_cancelled() && second.lost.is_cancelled());
+    ledger.lane_end(3, 9, 2, Outcome::Done, 1);
+    assert_eq!((ledger.load(), ledger.in_work()), (0, 0));
+
+    // Closed while it waits, it goes back.
+    assert!(!ledger.queue(1, unit(&[3, 4], lane, start), 1));
+    let _ = ledger.next(1).unwrap();
+    assert!(ledger.lane_next(3, 9, 3, 4));
+    ledger.close();
+    ledger.hand_on(1, unit(&[4], lane, start), 1);
+    let due = ledger.gather(start, BOUND);
+    assert_eq!(said(&due.settlement.items), [(4, Outcome::Release)]);
+    assert_eq!((ledger.load(), ledger.in_work()), (0, 0));
 }

@@ -31,3 +31,11 @@ pub(crate) struct Unit {
     /// Held as long as a message is in work that came back from a lost lease.
     pub(crate) _solo: Option<OwnedSemaphorePermit>,
 }
+
+impl Unit {
+    /// Whether its first message stands alone where others are handled together: it failed before, or may have
+    /// killed its process.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.first.attempt > 1 || self.first.solo
+    }
+}

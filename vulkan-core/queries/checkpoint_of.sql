@@ -1,0 +1,1 @@
+SELECT vulkan.checkpoint_of($1, $2)

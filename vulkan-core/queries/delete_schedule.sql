@@ -1,0 +1,1 @@
+SELECT vulkan.delete_schedule($1)

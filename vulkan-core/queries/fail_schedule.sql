@@ -1,0 +1,1 @@
+SELECT vulkan.fail_schedule($1, $2, $3)

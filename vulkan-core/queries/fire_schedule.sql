@@ -1,0 +1,1 @@
+SELECT vulkan.fire_schedule($1, $2, $3, $4, $5)

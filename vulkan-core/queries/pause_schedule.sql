@@ -1,0 +1,1 @@
+SELECT vulkan.pause_schedule($1)

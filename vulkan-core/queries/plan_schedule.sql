@@ -1,0 +1,1 @@
+SELECT vulkan.plan_schedule($1, $2, $3)

@@ -1,0 +1,1 @@
+SELECT vulkan.resume_schedule($1)

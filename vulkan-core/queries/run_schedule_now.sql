@@ -1,0 +1,1 @@
+SELECT vulkan.run_schedule_now($1)

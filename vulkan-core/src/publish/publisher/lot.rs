@@ -1,0 +1,82 @@
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::Waiting;
+use crate::client::Client;
+use crate::error::Error;
+use crate::publish::batch::Batch;
+use crate::publish::message::Message;
+use crate::publish::publish;
+
+/// Publishes what goes in one batch, and answers everybody.
+pub(super) async fn send(client: &Client, lot: Vec<Waiting>) {
+    let (messages, answers): (Vec<Message>, Vec<_>) = lot
+        .into_iter()
+        .map(|waiting| (waiting.message, waiting.answer))
+        .unzip();
+    let published = match Batch::of(&messages) {
+        Ok(batch) => batch.publish(client.pool()).await,
+        Err(error) => Err(error),
+    };
+    match published {
+        Ok(offsets) => {
+            for (answer, offset) in answers.into_iter().zip(offsets) {
+                tell(answer, Ok(offset));
+            }
+        }
+        Err(error) => match <[_; 1]>::try_from(answers) {
+            Ok([answer]) => tell(answer, Err(error)),
+            Err(answers) if was_refused(&error) => singly(client, &messages, answers).await,
+            Err(answers) => share(error, answers),
+        },
+    }
+}
+
+/// Publishes one by one what was refused as a batch: only who is to blame shall fail.
+async fn singly(
+    client: &Client,
+    messages: &[Message],
+    answers: Vec<oneshot::Sender<Result<i64, Error>>>,
+) {
+    let mut answers = answers.into_iter();
+    for message in messages {
+        let published = publish(client.pool(), message).await;
+        let Some(answer) = answers.next() else {
+            return;
+        };
+        match published {
+            // The database is gone: the others need not find out one by one.
+            Err(error) if !was_refused(&error) => {
+                return share(error, [answer].into_iter().chain(answers));
+            }
+            published => tell(answer, published),
+        }
+    }
+}
+
+fn share(error: Error, answers: impl IntoIterator<Item = oneshot::Sender<Result<i64, Error>>>) {
+    let error = Arc::new(error);
+    for answer in answers {
+        tell(answer, Err(Error::Batch(Arc::clone(&error))));
+    }
+}
+
+/// Who dropped its call does not want to know.
+fn tell(answer: oneshot::Sender<Result<i64, Error>>, published: Result<i64, Error>) {
+    let _ = answer.send(published);
+}
+
+/// Whether it is certain that nothing was published, and worth another try of each alone.
+fn was_refused(error: &Error) -> bool {
+    match error {
+        Error::Database(sqlx::Error::Database(error)) => error.code().is_some_and(|code| {
+            // The connection, the server's resources, its end and its own faults: not for what was published.
+            !["08", "53", "57", "58", "XX"]
+                .iter()
+                .any(|class| code.starts_with(class))
+        }),
+        Error::Database(error) => matches!(error, sqlx::Error::Encode(_)),
+        _ => true,
+    }
+}

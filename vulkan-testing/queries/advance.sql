@@ -1,0 +1,1 @@
+SELECT vulkan_testing.advance($1)

@@ -1,0 +1,1 @@
+SELECT vulkan_testing.all_due()

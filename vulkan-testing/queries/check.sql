@@ -1,0 +1,1 @@
+SELECT format('invariant %s, group "%s": %s', invariant, consumer_group, detail) FROM vulkan.check()

@@ -1,0 +1,1 @@
+SELECT vulkan_testing.expire_leases()

@@ -1,0 +1,2 @@
+SELECT stream, consumer_group, made, processing, due, pending, extract(epoch FROM due_in)::float8 AS due_in, claimed
+FROM vulkan_testing.look($1, $2)

@@ -1,0 +1,1 @@
+CREATE TABLE invoices (order_id bigint PRIMARY KEY);

@@ -1,0 +1,170 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use vulkan::{DryRun, Position};
+use vulkan_testing::TestApp;
+
+use crate::support::{OrderPlaced, audit, message};
+
+/// For each column of the schema `vulkan` that holds times: how many, and the sum of their seconds.
+type Times = BTreeMap<String, (i64, f64)>;
+
+async fn times(app: &TestApp) -> Times {
+    let columns: Vec<(String, String)> = sqlx::query_as(
+        "SELECT c.relname::text, a.attname::text FROM pg_class c
+         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+         WHERE c.relnamespace = 'vulkan'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+           AND a.atttypid IN ('timestamptz'::regtype, 'timestamp'::regtype)",
+    )
+    .fetch_all(app.pool())
+    .await
+    .unwrap();
+    let mut times = Times::new();
+    for (table, column) in columns {
+        let sql = format!(
+            "SELECT count(*), coalesce(sum(extract(epoch FROM {column})), 0)::float8
+             FROM vulkan.{table} WHERE isfinite({column})"
+        );
+        let found = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .fetch_one(app.pool())
+            .await
+            .unwrap();
+        times.insert(format!("{table}.{column}"), found);
+    }
+    times
+}
+
+/// A database in which the engine has stored times of many kinds.
+async fn lived_in() -> TestApp {
+    let app = TestApp::new().await;
+    let later = chrono::Utc::now() + chrono::TimeDelta::hours(1);
+    for nth in 0..4 {
+        let plain = message("order.placed");
+        app.publish(plain.clone().dedup_id(format!("order-{nth}")))
+            .await;
+        app.publish(plain.clone().key("ada")).await;
+        app.publish(plain.deliver_at(later)).await;
+    }
+    app.drain(app.worker().register(audit)).await;
+    let client = app.client();
+    let group = vulkan::GroupOptions::default();
+    let id = client.ensure_group("orders", "half", group).await.unwrap();
+    sqlx::query("SELECT vulkan.claim($1, 'a worker', 5)")
+        .bind(id)
+        .execute(app.pool())
+        .await
+        .unwrap();
+    sqlx::query(
+        "SELECT vulkan.settle($1, array_agg(hi), array_agg(token)) FROM vulkan.claims
+         WHERE group_id = $1 AND lease_until IS NOT NULL",
+    )
+    .bind(id)
+    .execute(app.pool())
+    .await
+    .unwrap();
+    sqlx::query("SELECT vulkan.claim($1, 'a worker', 5)")
+        .bind(id)
+        .execute(app.pool())
+        .await
+        .unwrap();
+    client.pause("orders", "half", DryRun::No).await.unwrap();
+    app
+}
+
+#[tokio::test]
+async fn every_stored_time_moves_but_those_that_are_named() {
+    let app = lived_in().await;
+    let standing: Vec<String> = sqlx::query_scalar(
+        "SELECT format('%s.%s', relation, attribute) FROM vulkan_testing.standing_times",
+    )
+    .fetch_all(app.pool())
+    .await
+    .unwrap();
+    let before = times(&app).await;
+    // Less than the lease, so that nothing is given back.
+    app.advance(Duration::from_secs(10)).await;
+    let after = times(&app).await;
+    assert_eq!(before.len(), after.len());
+    for (column, (count, sum)) in &before {
+        let moved = if standing.contains(column) { 0.0 } else { 10.0 };
+        let (count_after, sum_after) = after[column];
+        assert_eq!(*count, count_after, "{column}");
+        #[expect(clippy::cast_precision_loss, reason = "a handful of rows")]
+        let by = (sum - sum_after) / (*count).max(1) as f64;
+        assert!(*count == 0 || (by - moved).abs() < 0.01, "{column}: {by}");
+    }
+    let filled = before.values().filter(|(count, _)| *count > 0).count();
+    assert!(filled >= 15, "times of too few kinds: {before:#?}");
+    app.check().await;
+}
+
+/// What is no timestamptz does not move: it needs a look.
+#[tokio::test]
+async fn no_time_is_stored_as_anything_else() {
+    let app = TestApp::new().await;
+    let others: Vec<String> = sqlx::query_scalar(
+        "SELECT format('%s.%s %s', c.relname, a.attname, a.atttypid::regtype) FROM pg_class c
+         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+         WHERE c.relnamespace = 'vulkan'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+           AND a.atttypid NOT IN ('timestamptz'::regtype, 'interval'::regtype)
+           AND (a.attname ~ '(_at|_time|_until|_since|^tat|_ats)$' OR a.atttypid IN
+                ('timestamp'::regtype, 'timestamptz[]'::regtype, 'tstzrange'::regtype, 'date'::regtype))
+           AND (c.relname, a.attname) NOT IN (('lanes', 'solo_until'), ('_sqlx_migrations', 'execution_time'))",
+    )
+    .fetch_all(app.pool())
+    .await
+    .unwrap();
+    assert_eq!(others, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_dedup_id_is_forgotten_after_its_window() {
+    let app = TestApp::new().await;
+    let once = || message("order.placed").dedup_id("order-7");
+    let first = app.publish(once()).await;
+    app.advance(Duration::from_secs(3500)).await;
+    assert_eq!(app.publish(once()).await, first);
+    app.advance(Duration::from_secs(200)).await;
+    assert_ne!(app.publish(once()).await, first);
+}
+
+#[tokio::test]
+async fn positions_by_time_move_along() {
+    let app = TestApp::new().await;
+    app.publish(&OrderPlaced { id: 1 }).await;
+    app.advance(Duration::from_secs(4 * 3600)).await;
+    // A worker rolls the slot, whose time has come.
+    app.drain(app.worker().register(audit)).await;
+    app.publish(&OrderPlaced { id: 2 }).await;
+    app.drain(app.worker().register(audit)).await;
+    for (hours, again) in [(1, 1), (5, 2)] {
+        let then = Position::At(chrono::Utc::now() - chrono::TimeDelta::hours(hours));
+        let would = app
+            .client()
+            .replay("orders", "audit", then, DryRun::Yes)
+            .await
+            .unwrap();
+        assert_eq!(would.again, again, "{hours} hours ago");
+    }
+    app.check().await;
+}
+
+#[tokio::test]
+async fn time_moves_under_load() {
+    let app = TestApp::new().await;
+    let orders: Vec<_> = (0..300).map(|_| message("order.placed")).collect();
+    app.publish_many(orders).await;
+    let orders: Vec<_> = (0..300)
+        .map(|nth| message("order.placed").key((nth % 7).to_string()))
+        .collect();
+    app.publish_many(orders).await;
+    let moving = async {
+        for _ in 0..20 {
+            app.advance(Duration::from_secs(1)).await;
+        }
+    };
+    let drain = app.drain(app.worker().register(audit)).into_future();
+    let (report, ()) = tokio::join!(drain, moving);
+    assert_eq!(report.done(), 600, "{report}");
+    app.check().await;
+}

@@ -1,0 +1,162 @@
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::join_all;
+use tokio_util::sync::CancellationToken;
+use vulkan_core::engine::Outcome;
+
+use super::{NOTICE, panic_text, wait};
+use crate::handler::{Batch, Disposition, HandlerError, TxError};
+use crate::runtime::assigned::Assigned;
+use crate::runtime::events::{Attempt, Interruption, Listeners, WorkerEvent};
+use crate::runtime::watch::{Watch, Watched};
+
+/// Why a handler of a batch is stopped from outside.
+#[derive(Debug)]
+pub(in crate::runtime) struct BatchStops<'a> {
+    /// The lease of the message in that place is lost.
+    pub(in crate::runtime) lost: Vec<CancellationToken>,
+    /// The message in that place is cancelled.
+    pub(in crate::runtime) asked: Vec<CancellationToken>,
+    /// The grace period is over: everything stops.
+    pub(in crate::runtime) cut: CancellationToken,
+    /// Finds out if it blocks its thread.
+    pub(in crate::runtime) watch: &'a Watch,
+}
+
+/// How the handler of a batch ended, for all messages that have not failed by themselves.
+enum End {
+    Done,
+    Failed(HandlerError),
+    /// It was not asked, or gave no answer.
+    Text(String),
+    Interrupted(Interruption),
+}
+
+/// Runs one attempt at a batch: under its timeout, its panics caught. Returns what becomes of each message, and what
+/// interrupted those that go back.
+pub(in crate::runtime) async fn execute_batch<S: Sync>(
+    handler: &Assigned<S>,
+    state: &S,
+    batch: &Batch,
+    stops: &BatchStops<'_>,
+    listeners: &Listeners,
+) -> Vec<(Outcome, Interruption)> {
+    let attempt = attempt(handler, state, batch, stops, listeners);
+    let end = match AssertUnwindSafe(attempt).catch_unwind().await {
+        Ok(end) => end,
+        Err(panic) => End::Text(panic_text(&*panic)),
+    };
+    batch.give_up();
+    let mut failures = batch.take_failures().into_iter().peekable();
+    let all = batch.deliveries().zip(&stops.lost).enumerate();
+    all.map(|(place, (delivery, lost))| {
+        let number = delivery.attempt;
+        let own = failures.next_if(|(failed, _)| *failed == place);
+        let outcome = match (own, &end) {
+            (Some((_, error)), _) => handler.outcome(number, &error),
+            (None, End::Done) => Outcome::Done,
+            // It may be the fault of another one: each is judged alone.
+            (None, End::Failed(error))
+                if batch.len() > 1 && error.disposition() == Disposition::Dead =>
+            {
+                handler.retry(number, None, error.message())
+            }
+            (None, End::Failed(error)) => handler.outcome(number, error),
+            (None, End::Text(text)) => handler.retry(number, None, text.clone()),
+            (None, End::Interrupted(_)) => Outcome::Release,
+        };
+        let why = match end {
+            _ if lost.is_cancelled() => Interruption::LeaseLost,
+            End::Interrupted(why) => why,
+            _ => Interruption::Shutdown,
+        };
+        (outcome, why)
+    })
+    .collect()
+}
+
+async fn attempt<S: Sync>(
+    handler: &Assigned<S>,
+    state: &S,
+    batch: &Batch,
+    stops: &BatchStops<'_>,
+    listeners: &Listeners,
+) -> End {
+    if stops.cut.is_cancelled() {
+        return End::Interrupted(Interruption::Shutdown);
+    }
+    // Each delivery is told of its own lease; only without any there is nothing left to do.
+    let all_lost = join_all(batch.deliveries().zip(&stops.lost).map(
+        |(delivery, lost)| async move {
+            lost.cancelled().await;
+            delivery.cancellation.cancel();
+        },
+    ));
+    // Told, too, is each whose message is cancelled: the others go on, so the batch is not dropped for it.
+    let all_asked = join_all(batch.deliveries().zip(&stops.asked).map(
+        |(delivery, asked)| async move {
+            asked.cancelled().await;
+            delivery.cancellation.cancel();
+        },
+    ));
+    tokio::pin!(all_asked);
+    let call = handler.handler.call_batch(batch, state);
+    let call = watched(handler, batch, stops, call);
+    tokio::pin!(call);
+    let limit = handler.timeout.unwrap_or(Duration::MAX);
+    let call_and_tell = async {
+        tokio::select! {
+            biased;
+            answer = &mut call => answer,
+            _ = &mut all_asked => (&mut call).await,
+        }
+    };
+    tokio::pin!(call_and_tell);
+    let answer = tokio::select! {
+        biased;
+        answer = &mut call_and_tell => answer,
+        () = stops.cut.cancelled() => return End::Interrupted(Interruption::Shutdown),
+        () = wait(handler.timeout) => return End::Text(format!("timed out after {limit:?}")),
+        _ = all_lost => {
+            if tokio::time::timeout(NOTICE, call_and_tell).await.is_err() {
+                for delivery in batch.deliveries() {
+                    listeners.tell(&WorkerEvent::CancellationIgnored {
+                        attempt: Attempt::of(&handler.name, delivery),
+                        why: Interruption::LeaseLost,
+                        given: NOTICE,
+                    });
+                }
+            }
+            return End::Interrupted(Interruption::LeaseLost);
+        }
+    };
+    if let Err(error) = answer {
+        batch.roll_back().await;
+        return End::Failed(error);
+    }
+    match batch.commit().await {
+        Ok(()) => End::Done,
+        // Of one of them; the others are not to blame.
+        Err(TxError::Stale(_)) if batch.len() > 1 => End::Interrupted(Interruption::RolledBack),
+        Err(error) => End::Failed(error.into()),
+    }
+}
+
+/// The handler's future, watched by the first message of the batch.
+async fn watched<S, T>(
+    handler: &Assigned<S>,
+    batch: &Batch,
+    stops: &BatchStops<'_>,
+    call: impl Future<Output = T>,
+) -> T {
+    match batch.deliveries().next() {
+        Some(first) => {
+            let (stream, group) = (&first.stream, &first.group);
+            let watched = Watched::new(stream, group, &handler.name, first.offset);
+            stops.watch.over(watched, call).await
+        }
+        None => call.await,
+    }
+}

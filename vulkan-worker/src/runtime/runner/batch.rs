@@ -1,0 +1,78 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Crew, lane_step};
+use crate::handler::{Batch, TxSlot};
+use crate::runtime::events::{Attempt, WorkerEvent};
+use crate::runtime::execute::{BatchStops, execute_batch, not_begun};
+use crate::runtime::group::Group;
+use crate::runtime::ledger::{Source, Taken};
+
+impl<S: Send + Sync + 'static> Crew<S> {
+    /// Some messages at once, of each key the first of its run.
+    pub(super) async fn batch(&self, group: &Arc<Group<S>>, handler: usize, taken: Vec<Taken>) {
+        let (asked, mut taken): (Vec<_>, Vec<_>) = taken
+            .into_iter()
+            .partition(|taken| taken.asked.is_cancelled());
+        for taken in asked {
+            self.not_begun(group, taken);
+        }
+        if taken.is_empty() {
+            return;
+        }
+        // Payloads are read in the order of the log, as far as runs of keys allow.
+        taken.sort_unstable_by_key(|taken| taken.unit.first.offset);
+        let assigned = &group.handlers[handler];
+        let _permit = assigned.gate.acquire().await;
+        let tx = Arc::new(TxSlot::new(self.tx.clone()));
+        let stops = BatchStops {
+            lost: taken.iter().map(|taken| taken.lost.clone()).collect(),
+            asked: taken.iter().map(|taken| taken.asked.clone()).collect(),
+            cut: self.cut.clone(),
+            watch: &self.health.watch,
+        };
+        let (mut deliveries, mut places) = (Vec::new(), Vec::new());
+        for Taken { unit, run, .. } in taken {
+            let (offset, token) = (unit.first.offset, unit.first.token);
+            places.push((offset, token, unit.source, run, unit.rest, unit._solo));
+            let cancellation = self.leaving.child_token();
+            let tx = Arc::clone(&tx);
+            deliveries.push(group.delivery(assigned, unit.first, cancellation, tx));
+        }
+        let batch = Batch::new(deliveries, tx);
+        for delivery in batch.deliveries() {
+            let attempt = Attempt::of(&assigned.name, delivery);
+            group.listeners.tell(&WorkerEvent::Begun { attempt });
+        }
+        let begun = Instant::now();
+        let outcomes = execute_batch(assigned, &self.state, &batch, &stops, &group.listeners).await;
+        let took = begun.elapsed();
+
+        let ends = batch.deliveries().zip(outcomes).zip(places);
+        for ((delivery, (outcome, why)), (offset, token, source, run, mut rest, _solo)) in ends {
+            let attempt = Attempt::of(&assigned.name, delivery);
+            group.ended(attempt, token, &outcome, why, took);
+            if let Source::Lane { lane, token } = source {
+                if let Some(next) = lane_step(group, (lane, token), offset, outcome, &mut rest) {
+                    self.go_on(group, next, rest);
+                }
+            } else if let Some(run) = run {
+                group.ledger.end(run, outcome);
+            }
+        }
+    }
+
+    /// Ends a message that was asked to stop before it began. The database makes it dead.
+    fn not_begun(&self, group: &Arc<Group<S>>, taken: Taken) {
+        let Taken { unit, run, .. } = taken;
+        let outcome = not_begun();
+        match (unit.source, run) {
+            (Source::Lane { lane, token }, _) => {
+                let mut rest = unit.rest;
+                lane_step(group, (lane, token), unit.first.offset, outcome, &mut rest);
+            }
+            (_, Some(run)) => group.ledger.end(run, outcome),
+            (_, None) => {}
+        }
+    }
+}
