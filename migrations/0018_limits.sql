@@ -80,11 +80,13 @@ CREATE FUNCTION vulkan.burst_of(g vulkan.groups) RETURNS float8
 LANGUAGE sql IMMUTABLE AS $$ SELECT coalesce(g.burst, greatest(1, ceil(g.rate / 10))) $$;
 COMMENT ON FUNCTION vulkan.burst_of(vulkan.groups) IS 'Internal. How many attempts a group''s rate lets begin at once.';
 
--- Never further ahead than a burst: a clock that was set back, or a rate that was raised, must not stop the group.
+-- Further ahead than a burst is nothing that these limits have granted: the clock was set back, or the rate
+-- raised, and the group must not stand still until then.
 CREATE FUNCTION vulkan.granted(g vulkan.groups, at timestamptz) RETURNS timestamptz
 LANGUAGE sql STABLE AS $$
-    SELECT greatest(at, least(at + make_interval(secs => vulkan.burst_of(g) / g.rate),
-        (SELECT r.tat FROM vulkan.rate_grants r WHERE r.group_id = g.group_id ORDER BY r.n DESC LIMIT 1)))
+    SELECT greatest(at, (
+        SELECT CASE WHEN r.tat <= at + make_interval(secs => vulkan.burst_of(g) / g.rate + 0.001) THEN r.tat END
+        FROM vulkan.rate_grants r WHERE r.group_id = g.group_id ORDER BY r.n DESC LIMIT 1))
 $$;
 COMMENT ON FUNCTION vulkan.granted(vulkan.groups, timestamptz) IS 'Internal. Up to when the rate of a group has been granted already.';
 

@@ -179,7 +179,13 @@ LANGUAGE sql STABLE AS $$
     SELECT jsonb_build_object('max_attempts', g.max_attempts, 'on_dead', g.on_dead,
         'backoff_initial', trim_scale(extract(epoch FROM g.backoff_initial)),
         'backoff_max', trim_scale(extract(epoch FROM g.backoff_max)), 'lease', trim_scale(extract(epoch FROM g.lease)),
-        'rules', (SELECT b.rules FROM vulkan.bindings b WHERE b.group_id = g.group_id ORDER BY b.from_offset DESC LIMIT 1))
+        'rules', (SELECT b.rules FROM vulkan.bindings b WHERE b.group_id = g.group_id ORDER BY b.from_offset DESC LIMIT 1),
+        'max_in_flight', coalesce(g.max_in_flight, 0), 'max_in_flight_per_prefix', coalesce(g.max_in_flight_per_prefix, 0),
+        'prefix_delimiter', g.prefix_delimiter, 'rate', coalesce(g.rate, 0), 'burst', coalesce(g.burst, 0),
+        'breaker', coalesce((SELECT jsonb_build_object('failure_percent', k.failure_percent, 'min_attempts', k.min_attempts,
+                'time_window', trim_scale(extract(epoch FROM k.time_window)), 'pause', trim_scale(extract(epoch FROM k.pause)),
+                'max_pause', trim_scale(extract(epoch FROM k.max_pause)), 'probes', k.probes)
+            FROM vulkan.breakers k WHERE k.group_id = g.group_id), '0'))
     FROM vulkan.groups g WHERE g.group_id = options_of.group_id
 $$;
 COMMENT ON FUNCTION vulkan.options_of(integer) IS 'The options of a group as they stand, spans of time in seconds, as declare_options() takes them.';
@@ -198,10 +204,12 @@ DECLARE
     standing    vulkan.declarations;
 BEGIN
     SELECT string_agg(format('"%s"', k), ', ') INTO unknown
-    FROM jsonb_object_keys(options) k WHERE k NOT IN ('max_attempts', 'backoff_initial', 'backoff_max', 'lease', 'on_dead', 'rules');
+    FROM jsonb_object_keys(options) k
+    WHERE k NOT IN ('max_attempts', 'backoff_initial', 'backoff_max', 'lease', 'on_dead', 'rules', 'max_in_flight',
+                    'max_in_flight_per_prefix', 'prefix_delimiter', 'rate', 'burst', 'breaker');
     IF unknown IS NOT NULL THEN
         RAISE EXCEPTION 'a group has no option %', unknown
-            USING ERRCODE = 'VK003', HINT = 'The options are max_attempts, backoff_initial, backoff_max, lease, on_dead and rules.';
+            USING ERRCODE = 'VK003', HINT = 'The options are max_attempts, backoff_initial, backoff_max, lease, on_dead, rules, max_in_flight, max_in_flight_per_prefix, prefix_delimiter, rate, burst and breaker.';
     END IF;
     SELECT coalesce(jsonb_object_agg(o.key, vulkan.option_value(o.key, o.value)), '{}') INTO declared
     FROM jsonb_each(jsonb_strip_nulls(options)) o;
@@ -217,6 +225,21 @@ BEGIN
         FROM jsonb_each(declared) o WHERE o.value IS DISTINCT FROM standing.options -> o.key;
         IF fresh ? 'rules' THEN
             PERFORM vulkan.set_binding(stream, consumer_group, fresh -> 'rules');
+        END IF;
+        IF fresh ?| ARRAY['max_in_flight', 'max_in_flight_per_prefix', 'prefix_delimiter', 'rate', 'burst'] THEN
+            PERFORM vulkan.set_limits(stream, consumer_group,
+                max_in_flight => (fresh ->> 'max_in_flight')::integer,
+                max_in_flight_per_prefix => (fresh ->> 'max_in_flight_per_prefix')::integer,
+                prefix_delimiter => fresh ->> 'prefix_delimiter', rate => (fresh ->> 'rate')::float8, burst => (fresh ->> 'burst')::integer);
+        END IF;
+        IF fresh ? 'breaker' THEN
+            PERFORM vulkan.set_breaker(stream, consumer_group,
+                failure_percent => CASE WHEN fresh -> 'breaker' = '0' THEN 0 ELSE (fresh #>> '{breaker,failure_percent}')::integer END,
+                min_attempts => (fresh #>> '{breaker,min_attempts}')::integer,
+                time_window => make_interval(secs => (fresh #>> '{breaker,time_window}')::float8),
+                pause => make_interval(secs => (fresh #>> '{breaker,pause}')::float8),
+                max_pause => make_interval(secs => (fresh #>> '{breaker,max_pause}')::float8),
+                probes => (fresh #>> '{breaker,probes}')::integer);
         END IF;
         PERFORM vulkan.alter_group(stream, consumer_group,
             max_attempts => (fresh ->> 'max_attempts')::integer, on_dead => fresh ->> 'on_dead',
@@ -237,7 +260,7 @@ BEGIN
     RETURN NEXT;
 END $$;
 COMMENT ON FUNCTION vulkan.declare_options(text, text, jsonb, text, text) IS
-'What a program declares a group''s options to be when it starts: any of max_attempts, backoff_initial, backoff_max, lease (seconds, or texts such as "30 s"), on_dead and rules. The higher version of the program wins; of one version, the later new declaration, so that a process that starts again and again with the options of before changes nothing. What is declared as before leaves what an operator has set by alter_group() or set_binding().
+'What a program declares a group''s options to be when it starts: any of max_attempts, backoff_initial, backoff_max, lease (seconds, or texts such as "30 s"), on_dead, rules, and the limits that set_limits() and set_breaker() set (0: none; breaker: an object of its options, in seconds). The higher version of the program wins; of one version, the later new declaration, so that a process that starts again and again with the options of before changes nothing. What is declared as before leaves what an operator has set by alter_group() or set_binding().
 Returns whether the declaration was news and was applied; since when and of which version the standing one is; and the options that stand otherwise than declared: {"lease": {"declared": 30, "stands": 120}}.';
 
 CREATE FUNCTION vulkan.forget_declarations(stream text, consumer_group text) RETURNS integer

@@ -4,5 +4,26 @@
 #[doc = include_str!("../../docs/guides/README.md")]
 mod index {}
 
+#[doc = include_str!("../../docs/guides/events-and-middleware.md")]
+mod events_and_middleware {}
+
 #[doc = include_str!("../../docs/guides/priorities.md")]
 mod priorities {}
+
+#[doc = include_str!("../../docs/guides/publishing.md")]
+mod publishing {}
+
+#[doc = include_str!("../../docs/guides/schedules.md")]
+mod schedules {}
+
+#[doc = include_str!("../../docs/guides/queue.md")]
+mod queue {}
+
+#[doc = include_str!("../../docs/guides/testing.md")]
+mod testing {}
+
+#[doc = include_str!("../../docs/guides/deploys.md")]
+mod deploys {}
+
+#[doc = include_str!("../../docs/guides/operating.md")]
+mod operating {}

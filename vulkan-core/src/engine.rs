@@ -53,6 +53,8 @@ pub struct Standing {
     pub max_attempts: u32,
     /// How long a message stays with a worker that gives no sign of life.
     pub lease: Duration,
+    /// It has limits, over all its workers.
+    pub limited: bool,
 }
 
 impl Client {
@@ -73,18 +75,20 @@ impl Client {
     /// [`Error::Database`].
     pub async fn standings(&self, group_ids: &[i32]) -> Result<Vec<Standing>, Error> {
         let group_ids = group_ids.to_vec();
-        let rows: Vec<(i32, i32, i32, PgInterval)> = answered(self.pool(), move |connection| {
-            sqlx::query_as(include_str!("../queries/group_options.sql"))
-                .bind(group_ids)
-                .fetch_all(connection)
-                .boxed()
-        })
-        .await?;
-        let standing = |(group_id, stream_id, max_attempts, lease)| Standing {
+        let rows: Vec<(i32, i32, i32, PgInterval, bool)> =
+            answered(self.pool(), move |connection| {
+                sqlx::query_as(include_str!("../queries/group_options.sql"))
+                    .bind(group_ids)
+                    .fetch_all(connection)
+                    .boxed()
+            })
+            .await?;
+        let standing = |(group_id, stream_id, max_attempts, lease, limited)| Standing {
             group_id,
             stream_id,
             max_attempts: u32::try_from(max_attempts).unwrap_or(u32::MAX),
             lease: duration(lease),
+            limited,
         };
         Ok(rows.into_iter().map(standing).collect())
     }

@@ -9,6 +9,7 @@ use std::future::Future;
 mod batch;
 mod batch_handler;
 mod call;
+mod checkpoint;
 mod decode;
 mod delivery;
 mod delivery_builder;
@@ -16,6 +17,7 @@ mod erased;
 mod error;
 mod error_message;
 mod extract;
+mod failure;
 mod into_handler;
 mod into_result;
 mod options;
@@ -29,12 +31,16 @@ mod tx_slot;
 pub use batch::Batch;
 pub use batch_handler::{BatchHandler, ByHandInBatches, FromBatch, InBatches};
 pub use call::Call;
+pub use checkpoint::CheckpointError;
+pub(crate) use checkpoint::Checkpoints;
 pub use decode::DecodeError;
 pub use delivery::Delivery;
 pub use delivery_builder::DeliveryBuilder;
 pub use erased::ErasedHandler;
 pub use error::{Disposition, HandlerError};
+pub(crate) use error_message::cut;
 pub use extract::{DeliveryArgument, FromDelivery};
+pub use failure::Failure;
 pub use into_handler::{ByHand, IntoHandler};
 pub use into_result::IntoResult;
 pub use options::HandlerOptions;
@@ -112,9 +118,11 @@ pub trait Handler<S>: Send + Sync + 'static {
     ///
     /// # Cancel safety
     ///
-    /// The worker drops the future at any of its await points when a timeout passes,
-    /// when the lease is lost, or at the end of the grace period of a shutdown.
-    /// [`Delivery::cancelled`] tells beforehand in the last two cases.
+    /// The worker drops the future at any of its await points when a timeout passes, when the lease is
+    /// lost, when the message is cancelled, or at the end of the grace period of a shutdown.
+    /// [`Delivery::cancelled`] tells beforehand in all cases but the first. A handler that does not come
+    /// back from a poll, because it blocks its thread, cannot be dropped: it is told as
+    /// [`WorkerEvent::Stuck`](crate::WorkerEvent::Stuck).
     fn call(&self, delivery: &Delivery, state: &S) -> impl Future<Output = Result> + Send;
 
     /// Forgets the type, but not whether it takes batches.

@@ -121,6 +121,8 @@
 //! # Ok(()) }
 //! ```
 //!
+//! The crate `vulkan-testing` calls handlers as a worker does, and has a database for each test.
+//!
 //! # What is where
 //!
 //! | To do | See |
@@ -129,8 +131,11 @@
 //! | publish | [`Client::publish`], [`Client::publish_in`], [`Client::publish_many`], [`Client::publisher`]; with headers, a delay or a dedup id [`Message`] |
 //! | publish again and again | [`Schedule`], [`Cron`], [`WorkerBuilder::schedule`], [`Client::put_schedule`], [`Client::schedules`] |
 //! | handle | [`handler`](macro@handler), [`Handler`], [`Worker`] |
+//! | have a plain job queue | [`Queue`] |
 //! | have effects exactly once | [`Tx`], [`Delivery::complete_in`] |
+//! | put middleware around handlers | [`WorkerBuilder::layer`], [`HandlerService`] |
 //! | listen to what a worker does | [`WorkerBuilder::on_event`], [`WorkerEvent`] |
+//! | limit a group over all workers | [`Limits`], [`HandlerOptions`], [`Client::set_prefix_limit`], [`Client::reset_breaker`] |
 //! | read without a worker | [`Client::read`], [`Client::reader`] |
 //! | look, redrive, replay, skip, cancel, pause | [`Client::overview`], [`Client::inspect`], [`Client::redrive`], [`Client::replay`], [`Client::skip`], [`Client::cancel`], [`Client::pause`] |
 //! | see and drain workers | [`Client::workers`], [`Client::drain_worker`], [`Client::drain_workers`] |
@@ -138,22 +143,23 @@
 
 #[doc(inline)]
 pub use vulkan_core::{
-    Backoff, BackoffError, Binding, Client, Cron, CronError, DryRun, DurationError, Error, Event,
-    GroupName, GroupOptions, GroupOverview, Inspected, IntoMessage, KindPattern, LiveWorker,
-    LogEvent, Message, Missed, Mode, NameError, OnDead, PartitionKey, Position, Problem, Published,
-    Publisher, PublisherOptions, Reader, ReaderEvents, Redrive, Refusal, Replayed, Schedule,
-    ScheduleError, ScheduleMistake, ScheduleOverview, ServedHandler, Start, StartError, Status,
-    Subject, WorkerState, engine,
+    Backoff, BackoffError, Binding, Breaker, BreakerError, Client, Cron, CronError, DryRun,
+    DurationError, Error, Event, GroupName, GroupOptions, GroupOverview, Inspected, IntoMessage,
+    KindPattern, Limit, Limits, LiveWorker, LogEvent, Message, Missed, Mode, NameError, OnDead,
+    PartitionKey, Position, Problem, Published, Publisher, PublisherOptions, Rate, RateError,
+    Reader, ReaderEvents, Redrive, Refusal, Replayed, Schedule, ScheduleError, ScheduleMistake,
+    ScheduleOverview, ServedHandler, Start, StartError, Status, Subject, WorkerState, engine,
 };
 #[doc(inline)]
 pub use vulkan_macros::{Event, handler};
 #[doc(inline)]
 pub use vulkan_worker::{
-    Attempt, Batch, BatchHandler, BuildError, DatabaseCall, DecodeError, Delivery, DeliveryBuilder,
-    Disposition, ErasedHandler, FromBatch, FromDelivery, FromRef, Handler, HandlerError,
-    HandlerOptions, InBatches, Interruption, IntoHandler, IntoResult, IntoShutdown, Mistake,
-    OptionsError, Received, Result, ResultExt, RunError, Shutdown, State, Tx, TxError, Worker,
-    WorkerBuilder, WorkerEvent, shutdown_signal,
+    Attempt, Batch, BatchHandler, BuildError, CheckpointError, DatabaseCall, DecodeError, Delivery,
+    DeliveryBuilder, Disposition, ErasedHandler, Failure, FromBatch, FromDelivery, FromRef,
+    Handler, HandlerCall, HandlerError, HandlerOptions, HandlerService, InBatches, Interruption,
+    IntoHandler, IntoResult, IntoShutdown, Job, JobWithState, Mistake, OptionsError, Overrides,
+    Queue, QueueWorker, Received, Result, ResultExt, RunError, Shutdown, State, Tx, TxError,
+    Worker, WorkerBuilder, WorkerEvent, shutdown_signal,
 };
 
 /// What the code written by the macros refers to. Not part of the public interface.

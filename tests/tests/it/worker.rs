@@ -6,6 +6,8 @@ mod batch;
 mod build;
 /// Messages that an operator gives up while they are in work, and handlers that pay no heed.
 mod cancelled;
+/// How far a handler came, for the attempt after it.
+mod checkpoints;
 /// The database goes away, comes back, wakes and is left in peace.
 mod database;
 /// What a worker tells its listeners, and its log.
@@ -22,12 +24,22 @@ mod half_open;
 mod handling;
 /// Order per key, and nothing but that.
 mod keyed;
+/// Layers of `tower` around handlers.
+mod layers;
+/// Limits of a group, over all its workers.
+mod limits;
+/// Options changed where the program runs.
+mod overrides;
 /// A group that is paused under load, and wakes when it is resumed.
 mod paused;
 /// Whose messages get the slots of a process: priorities and weights.
 mod priorities;
 /// Workers that are processes: told to stop, killed, and killed by their messages.
 mod processes;
+/// A stream with one group as a plain job queue.
+mod queue;
+/// Secrets that errors do not give away.
+mod redact;
 /// One process after the other replaced under load.
 mod rolling;
 /// Recurring events, fired by whoever lives.
@@ -39,6 +51,8 @@ mod slow;
 
 /// `Tx`: the transaction that also marks the message done.
 mod tx;
+/// Effects in a `Tx` while processes are killed in mid-transaction.
+mod tx_killed;
 
 /// Handlers made of closures, and workers that run until dropped.
 mod support;

@@ -125,8 +125,9 @@ fn json(options: &GroupOptions) -> Map<String, Value> {
             options.bindings.as_ref().map(|bindings| json!(bindings)),
         ),
     ];
-    let given = given.into_iter();
     given
+        .into_iter()
+        .chain(options.limits.declared())
         .filter_map(|(name, value)| Some((name.to_owned(), value?)))
         .collect()
 }

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use vulkan::{DryRun, Position};
+use vulkan::{DryRun, Position, Schedule};
 use vulkan_testing::TestApp;
 
 use crate::support::{OrderPlaced, audit, message};
@@ -166,5 +166,37 @@ async fn time_moves_under_load() {
     let drain = app.drain(app.worker().register(audit)).into_future();
     let (report, ()) = tokio::join!(drain, moving);
     assert_eq!(report.done(), 600, "{report}");
+    app.check().await;
+}
+
+#[tokio::test]
+async fn schedules_fire_as_time_moves() {
+    let app = TestApp::new().await;
+    app.client().create_stream("orders").await.unwrap();
+    let hourly = Schedule::every("hourly", Duration::from_secs(3600)).event(&OrderPlaced { id: 1 });
+    let nightly = Schedule::cron("nightly", "0 3 * * *").event(&OrderPlaced { id: 2 });
+    let worker = || {
+        app.worker()
+            .schedule(hourly.clone())
+            .schedule(nightly.clone())
+            .register(audit)
+    };
+    let planning = app
+        .worker()
+        .schedule(hourly.clone())
+        .schedule(nightly.clone());
+    assert_eq!(app.drain(planning).await.groups.len(), 0);
+
+    app.advance(Duration::from_secs(24 * 3600)).await;
+    // By default one event for all the hours that nobody was there.
+    assert_eq!(app.drain(worker()).await.done(), 2);
+    for id in [1, 2] {
+        let orders = app.published::<OrderPlaced>();
+        orders
+            .matching(move |order| order.id == id)
+            .assert_count(1)
+            .await;
+    }
+    app.assert_nothing_else_published().await;
     app.check().await;
 }

@@ -3,8 +3,13 @@ use std::fmt;
 use std::iter;
 use std::time::Duration;
 
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::checkpoint::{self, CheckpointError};
 use super::decode::DecodeError;
 use super::error_message;
+use super::failure::Failure;
 
 type BoxError = Box<dyn Error + Send + Sync + 'static>;
 
@@ -19,6 +24,7 @@ type BoxError = Box<dyn Error + Send + Sync + 'static>;
 /// | [`retry_in`](Self::retry_in) | yes | the handler |
 /// | [`snooze`](Self::snooze) | no | the handler |
 /// | [`dead`](Self::dead), or `?` on a [`DecodeError`] | yes, the last | nobody |
+/// | any of them, [`with_checkpoint`](Self::with_checkpoint) | as before | as before |
 ///
 /// The type deliberately does not implement [`std::error::Error`]:
 /// only so can every error convert into it.
@@ -51,6 +57,7 @@ pub struct HandlerError(Box<Inner>);
 struct Inner {
     disposition: Disposition,
     cause: Option<BoxError>,
+    checkpoint: Option<Box<RawValue>>,
 }
 
 /// What is to become of a delivery after an error.
@@ -104,7 +111,11 @@ impl HandlerError {
     }
 
     fn new(disposition: Disposition, cause: Option<BoxError>) -> Self {
-        Self(Box::new(Inner { disposition, cause }))
+        Self(Box::new(Inner {
+            disposition,
+            cause,
+            checkpoint: None,
+        }))
     }
 
     /// What is to become of the delivery.
@@ -119,6 +130,39 @@ impl HandlerError {
         self
     }
 
+    /// The same error, with what the next attempt finds as its [checkpoint](crate::Delivery::checkpoint). It is saved
+    /// before the message can be handed out again.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Encode`] if `value` cannot be written as JSON.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use vulkan_worker::{Delivery, HandlerError, Result};
+    ///
+    /// async fn poll(job: String, cx: &Delivery) -> Result {
+    ///     let asked: u32 = cx.checkpoint().await?.unwrap_or(0);
+    ///     println!("{job} was asked for {asked} times");
+    ///     Err(HandlerError::snooze(Duration::from_secs(60)).with_checkpoint(&(asked + 1))?)
+    /// }
+    /// # _ = poll;
+    /// ```
+    pub fn with_checkpoint<T: Serialize + ?Sized>(
+        mut self,
+        value: &T,
+    ) -> Result<Self, CheckpointError> {
+        self.0.checkpoint = Some(checkpoint::encode(value)?);
+        Ok(self)
+    }
+
+    /// The checkpoint it takes along.
+    pub(crate) fn checkpoint(&self) -> Option<&RawValue> {
+        self.0.checkpoint.as_deref()
+    }
+
     /// The error that was converted, if there was one.
     pub fn cause(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
         self.0.cause.as_deref()
@@ -130,8 +174,13 @@ impl HandlerError {
     /// NUL, which no database text can hold, is replaced,
     /// and the whole is cut to [`MAX_MESSAGE_LEN`](Self::MAX_MESSAGE_LEN) bytes.
     pub fn message(&self) -> String {
+        self.message_of(error_message::MAX_MESSAGE_LEN)
+    }
+
+    /// The same, cut to another length.
+    pub(crate) fn message_of(&self, max_len: usize) -> String {
         match (&self.0.cause, self.0.disposition) {
-            (Some(cause), _) => error_message::of(&**cause),
+            (Some(cause), _) => error_message::of(&**cause, max_len),
             (None, Disposition::Snooze { after }) => format!("snoozed for {after:?}"),
             (None, _) => "failed without a reason".into(),
         }
@@ -140,21 +189,23 @@ impl HandlerError {
 
 impl<E: Into<BoxError>> From<E> for HandlerError {
     fn from(error: E) -> Self {
-        let error = error.into();
-        let disposition = if is_undecodable(&*error) {
-            Disposition::Dead
-        } else {
-            Disposition::Retry { after: None }
-        };
-        Self::new(disposition, Some(error))
+        match error.into().downcast::<Failure>() {
+            Ok(failure) => failure.into_inner(),
+            Err(error) => Self::new(disposition(&*error), Some(error)),
+        }
     }
 }
 
-/// Whether the error is a [`DecodeError`], also one below a context that was put around it.
-fn is_undecodable(error: &(dyn Error + 'static)) -> bool {
+/// What an error means by itself, also below a context that was put around it: a [`DecodeError`] is
+/// dead, a [`Failure`] what its handler said.
+fn disposition(error: &(dyn Error + 'static)) -> Disposition {
     iter::successors(Some(error), |&error| error.source())
         .take(error_message::MAX_DEPTH)
-        .any(|error| error.is::<DecodeError>())
+        .find_map(|error| match error.downcast_ref::<Failure>() {
+            Some(failure) => Some(failure.get().disposition()),
+            None => error.is::<DecodeError>().then_some(Disposition::Dead),
+        })
+        .unwrap_or(Disposition::Retry { after: None })
 }
 
 impl fmt::Display for HandlerError {
@@ -210,6 +261,27 @@ mod tests {
             )
         );
         assert_eq!(HandlerError::retry(bare()).disposition(), RETRY);
+    }
+
+    #[test]
+    fn a_failure_keeps_its_fate_also_within_a_context() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the layer gave up")]
+        struct Layer(#[source] Failure);
+
+        let after = Duration::from_secs(7);
+        let snoozed = || Failure::from(HandlerError::snooze(after));
+        let bare = HandlerError::from(snoozed());
+        assert_eq!(bare.disposition(), Disposition::Snooze { after });
+        assert!(bare.cause().is_none());
+        let wrapped = HandlerError::from(Layer(snoozed()));
+        assert_eq!(wrapped.disposition(), Disposition::Snooze { after });
+        let outer = std::io::Error::other("inner");
+        let context = Layer(HandlerError::dead(outer).into());
+        assert_eq!(
+            HandlerError::from(context).message(),
+            "the layer gave up: inner"
+        );
     }
 
     #[test]

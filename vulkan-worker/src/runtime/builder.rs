@@ -1,15 +1,21 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use tower_layer::Layer;
+use tower_service::Service;
 use uuid::Uuid;
 use vulkan_core::{Client, Schedule};
 
 use super::error::{BuildError, Mistake, RunError};
 use super::events::{Listeners, WorkerEvent};
+use super::overrides::{Overrides, apply};
+use super::redact::Redact;
 use super::registry::{Registered, sort};
 use super::shutdown::IntoShutdown;
 use super::worker::{Settings, Worker};
 use crate::handler::{ErasedHandler, Handler, HandlerOptions, IntoHandler};
+use crate::layer::{BoxError, HandlerCall, HandlerService, Stack};
 
 /// Puts a [`Worker`] together.
 ///
@@ -22,7 +28,10 @@ use crate::handler::{ErasedHandler, Handler, HandlerOptions, IntoHandler};
 /// | [`name`](Self::name) | host name, process id and a random part |
 /// | [`version`](Self::version) | none, which is below every other |
 /// | [`notice`](Self::notice) | 5 seconds for a handler whose message was cancelled |
+/// | [`layer`](Self::layer) | nothing stands around the handlers |
 /// | [`on_event`](Self::on_event) | nobody listens but the log |
+/// | [`overrides`](Self::overrides) | handlers have the options they are registered with |
+/// | [`redact`](Self::redact) | the texts of errors are stored and logged as they are |
 ///
 /// # Examples
 ///
@@ -52,7 +61,9 @@ pub struct WorkerBuilder<S> {
     /// Made before there was anything to check.
     mistakes: Vec<Mistake>,
     settings: Settings,
+    overrides: Vec<Overrides>,
     listeners: Listeners,
+    layers: Stack,
 }
 
 impl Worker<()> {
@@ -77,8 +88,11 @@ impl Worker<()> {
                 notice: Duration::from_secs(5),
                 poll: Duration::from_secs(1),
                 listen: true,
+                redact: Redact::default(),
             },
+            overrides: Vec::new(),
             listeners: Listeners::default(),
+            layers: Stack::default(),
         }
     }
 }
@@ -99,7 +113,9 @@ impl WorkerBuilder<()> {
             schedules: self.schedules,
             mistakes: early.collect(),
             settings: self.settings,
+            overrides: self.overrides,
             listeners: self.listeners,
+            layers: self.layers,
         }
     }
 }
@@ -126,7 +142,73 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
     {
         let handler = ErasedHandler::new(handler.into_handler());
         let options = change(handler.options());
-        self.handlers.push(Registered { handler, options });
+        self.handlers.push(Registered {
+            handler,
+            options,
+            layers: Stack::default(),
+        });
+        self
+    }
+
+    /// Registers a handler with a layer around it alone, inside of those of [`layer`](Self::layer), and
+    /// with options that differ from those it was written with.
+    ///
+    /// Several layers are one by `tower::ServiceBuilder`.
+    pub fn register_layered<H, M, L>(
+        self,
+        handler: H,
+        layer: L,
+        change: impl FnOnce(HandlerOptions) -> HandlerOptions,
+    ) -> Self
+    where
+        H: IntoHandler<S, M>,
+        H::Handler: Handler<S>,
+        L: Layer<HandlerService> + Send + Sync + 'static,
+        L::Service: Service<HandlerCall, Response = ()> + Clone + Send + Sync + 'static,
+        <L::Service as Service<HandlerCall>>::Error: Into<BoxError>,
+        <L::Service as Service<HandlerCall>>::Future: Send + 'static,
+    {
+        let mut this = self.register_with(handler, change);
+        if let Some(registered) = this.handlers.last_mut() {
+            registered.layers.push(layer);
+        }
+        this
+    }
+
+    /// Puts a `tower` layer around every handler, whether registered before or after.
+    ///
+    /// The first layer is the outermost and sees a call first, as in `tower::ServiceBuilder`. A layer is
+    /// applied to each handler by itself; what handlers are to share, such as a semaphore, it must hold.
+    /// What it makes has to be [`Clone`], and one clone serves one call. A handler's timeout, a lost
+    /// lease and the end of the grace period end what layers do, too; a panic in one is a failed attempt.
+    ///
+    /// # Examples
+    ///
+    /// No more than two calls of each handler at once, none longer than a second:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower::ServiceBuilder;
+    /// use vulkan_worker::Worker;
+    ///
+    /// # async fn example(client: vulkan_core::Client) {
+    /// let builder = Worker::builder(client).layer(
+    ///     ServiceBuilder::new()
+    ///         .concurrency_limit(2)
+    ///         .timeout(Duration::from_secs(1))
+    ///         .into_inner(),
+    /// );
+    /// # let _ = builder;
+    /// # }
+    /// ```
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<HandlerService> + Send + Sync + 'static,
+        L::Service: Service<HandlerCall, Response = ()> + Clone + Send + Sync + 'static,
+        <L::Service as Service<HandlerCall>>::Error: Into<BoxError>,
+        <L::Service as Service<HandlerCall>>::Future: Send + 'static,
+    {
+        self.layers.push(layer);
         self
     }
 
@@ -216,6 +298,37 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
         self
     }
 
+    /// Changes options of handlers without a rebuild, whenever they are registered: from a file, the environment, or both.
+    /// Of several, the later goes over the earlier, and all go over what handlers were registered with.
+    pub fn overrides(mut self, overrides: Overrides) -> Self {
+        self.overrides.push(overrides);
+        self
+    }
+
+    /// Sets what every text of an error goes through before it is stored as `last_error`, logged, or told to listeners:
+    /// errors with their sources, panics, and payloads that do not decode, whose errors quote from them.
+    ///
+    /// What panics print to stderr themselves is the business of the program's panic hook, and what handlers log theirs.
+    /// Should the redactor panic, nothing of the text is kept.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn example(builder: vulkan_worker::WorkerBuilder<()>) {
+    /// builder.redact(|text| match text.contains("token=") {
+    ///     true => "an error that holds a token".into(),
+    ///     false => text.into(),
+    /// });
+    /// # }
+    /// ```
+    pub fn redact(
+        mut self,
+        redact: impl for<'a> Fn(&'a str) -> Cow<'a, str> + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.redact = Redact::by(redact);
+        self
+    }
+
     /// Checks everything and makes the worker. The database is not asked yet.
     ///
     /// # Errors
@@ -230,7 +343,16 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
         if self.handlers.is_empty() && self.schedules.is_empty() {
             mistakes.push(Mistake::NoHandler);
         }
-        match sort(self.handlers) {
+        if self.settings.poll.is_zero() {
+            mistakes.push(Mistake::NoPoll);
+        }
+        if self.settings.name.is_empty() {
+            mistakes.push(Mistake::NoName);
+        }
+        let mut handlers = self.handlers;
+        let mut options: Vec<_> = handlers.iter_mut().map(|one| &mut one.options).collect();
+        mistakes.extend(apply(&self.overrides, &mut options));
+        match sort(handlers) {
             Ok(groups) if mistakes.is_empty() => Ok(Worker::new(
                 self.client,
                 self.state,
@@ -238,6 +360,7 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
                 self.schedules,
                 self.settings,
                 self.listeners,
+                self.layers,
             )),
             sorted => {
                 mistakes.extend(sorted.err().into_iter().flatten());

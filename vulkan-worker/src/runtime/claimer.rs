@@ -33,19 +33,26 @@ impl<S: Send + Sync + 'static> Claimer<S> {
         let slots = self.group.concurrency(self.crew.slots.all());
         let mut pace = Pace::new(slots);
         let mut patience = Patience::new();
-        let priority = self.group.priority();
+        let first = self.group.first_class();
         let lanes = i32::try_from(slots).unwrap_or(i32::MAX);
         while !self.stop.is_cancelled() {
             if self.group.late.swap(false, Ordering::Relaxed) {
                 pace.too_much();
             }
-            let room = pace.room(self.group.ledger.load());
+            let held = self.group.ledger.load();
+            let room = if self.group.limited.load(Ordering::Relaxed) {
+                pace.limited_room(held)
+            } else {
+                pace.room(held)
+            };
             if room == 0 {
                 self.unless_stopped(self.group.ledger.room.notified()).await;
                 continue;
             }
-            let outranked = self.crew.slots.until_not_outranked(priority);
-            self.unless_stopped(outranked).await;
+            let (class, priority) = first;
+            let slots = &self.crew.slots;
+            let worthwhile = slots.until_worthwhile(class, priority, self.group.ledger.load());
+            self.unless_stopped(worthwhile).await;
             if self.stop.is_cancelled() {
                 return;
             }

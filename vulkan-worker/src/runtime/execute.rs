@@ -16,7 +16,7 @@ pub(super) use batch::{BatchStops, execute_batch};
 use super::assigned::Assigned;
 use super::events::{Attempt, Interruption, Listeners, WorkerEvent};
 use super::watch::{Watch, Watched};
-use crate::handler::Delivery;
+use crate::handler::{Delivery, HandlerError, Result};
 
 /// How long a handler whose lease is lost may take to notice, before it is dropped.
 const NOTICE: Duration = Duration::from_secs(1);
@@ -49,10 +49,10 @@ pub(super) fn not_begun() -> Outcome {
 }
 
 /// Runs one attempt: under its timeout, its panics caught. The one place where a user's code is called.
-pub(super) async fn execute<S: Sync>(
+pub(super) async fn execute<S>(
     handler: &Assigned<S>,
-    state: &S,
     delivery: &Delivery,
+    call: impl Future<Output = Result>,
     stops: &Stops<'_>,
     listeners: &Listeners,
 ) -> Outcome {
@@ -64,7 +64,7 @@ pub(super) async fn execute<S: Sync>(
     }
     let number = delivery.attempt;
     let attempt = async {
-        let answer = match call(handler, state, delivery, stops, listeners).await {
+        let answer = match answer(handler, delivery, call, stops, listeners).await {
             Ok(answer) => answer,
             Err(outcome) => return outcome,
         };
@@ -75,30 +75,30 @@ pub(super) async fn execute<S: Sync>(
             },
             Err(error) => {
                 delivery.tx.roll_back().await;
+                save_checkpoint(delivery, &error).await;
                 handler.outcome(number, &error)
             }
         }
     };
     let outcome = match AssertUnwindSafe(attempt).catch_unwind().await {
         Ok(outcome) => outcome,
-        Err(panic) => handler.retry(number, None, panic_text(&*panic)),
+        Err(panic) => handler.retry(number, &panic_text(&*panic)),
     };
     delivery.tx.give_up();
     outcome
 }
 
-/// Calls the handler. Its answer, or what becomes of the message without one.
-async fn call<S: Sync>(
+/// The handler's answer, or what becomes of the message without one.
+async fn answer<S>(
     handler: &Assigned<S>,
-    state: &S,
     delivery: &Delivery,
+    call: impl Future<Output = Result>,
     stops: &Stops<'_>,
     listeners: &Listeners,
-) -> Result<crate::handler::Result, Outcome> {
+) -> std::result::Result<Result, Outcome> {
     let number = delivery.attempt;
     let (stream, group) = (&delivery.stream, &delivery.group);
     let watched = Watched::new(stream, group, &handler.name, delivery.offset);
-    let call = handler.handler.call(delivery, state);
     let mut call = pin!(stops.watch.over(watched, call));
     let mut limit = pin!(wait(handler.timeout));
     let ignored = |why, given| {
@@ -122,7 +122,7 @@ async fn call<S: Sync>(
                 // Its own tasks are told; it is dropped at once, since its time is over.
                 delivery.cancellation.cancel();
                 let limit = handler.timeout.unwrap_or(Duration::MAX);
-                return Err(handler.retry(number, None, format!("timed out after {limit:?}")));
+                return Err(handler.retry(number, &format!("timed out after {limit:?}")));
             }
             () = stops.lost.cancelled() => {
                 delivery.cancellation.cancel();
@@ -138,10 +138,26 @@ async fn call<S: Sync>(
             }
             () = wait(asked.map(|since| stops.notice.saturating_sub(since.elapsed()))) => {
                 ignored(Interruption::Cancelled, stops.notice);
-                let error = "it did not end when it was told to".into();
-                return Err(handler.retry(number, None, error));
+                return Err(handler.retry(number, "it did not end when it was told to"));
             }
         }
+    }
+}
+
+/// Saves what an error takes along for the next attempt.
+async fn save_checkpoint(delivery: &Delivery, error: &HandlerError) {
+    let Some(value) = error.checkpoint() else {
+        return;
+    };
+    // What becomes of the message is the error's to say all the same.
+    if let Err(error) = delivery.checkpoints.save(value).await {
+        tracing::warn!(
+            stream = &*delivery.stream,
+            group = &*delivery.group,
+            offset = delivery.offset,
+            %error,
+            "the checkpoint of a failed attempt is not saved; the next attempt finds the one before"
+        );
     }
 }
 
@@ -158,14 +174,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     match text {
-        Some(text) => {
-            // Text of any size and kind; the database takes no NUL.
-            let text = text
-                .chars()
-                .take(1024)
-                .map(|c| if c == '\0' { '\u{fffd}' } else { c });
-            format!("panicked: {}", text.collect::<String>())
-        }
+        Some(text) => format!("panicked: {text}"),
         None => "panicked".into(),
     }
 }

@@ -12,7 +12,7 @@ use super::events::{Attempt, DatabaseCall, Interruption, Listeners, WorkerEvent}
 use super::failures::Failures;
 use super::ledger::Ledger;
 use super::pace::Pace;
-use crate::handler::{Delivery, TxSlot};
+use crate::handler::{Checkpoints, Delivery, TxSlot, TxSource};
 
 /// A group that this worker serves, as its tasks share it.
 pub(super) struct Group<S> {
@@ -27,6 +27,8 @@ pub(super) struct Group<S> {
     pub(super) failures: Failures,
     /// Messages had to be given back unstarted: its claimer takes too much.
     pub(super) late: AtomicBool,
+    /// It has limits, over all its workers. Operators can change that at any time; looks say so.
+    pub(super) limited: Arc<AtomicBool>,
     /// Wakes its claimer: there may be something to claim.
     pub(super) wake: Arc<Notify>,
 }
@@ -81,9 +83,15 @@ impl<S> Group<S> {
 
     /// How long a claim stays open at most, and a message waits for a slot.
     ///
-    /// A second: what a crash repeats is what began within it. Well within the lease, in any case.
+    /// A second: what a crash repeats is what began within it. Well within the lease, in any case. With limits a
+    /// claim counts whole while it is open, so that one slow message in it keeps room from others.
     pub(super) fn settle_within(&self) -> Duration {
-        Duration::from_secs(1).min(self.lease() / 3)
+        let most = if self.limited.load(Ordering::Relaxed) {
+            Duration::from_millis(200)
+        } else {
+            Duration::from_secs(1)
+        };
+        most.min(self.lease() / 3)
     }
 
     /// The handler for messages of a kind, by its place.
@@ -97,8 +105,15 @@ impl<S> Group<S> {
         handler: &Assigned<S>,
         message: Claimed,
         cancellation: CancellationToken,
+        source: &TxSource,
         tx: Arc<TxSlot>,
     ) -> Delivery {
+        let held = Held {
+            group_id: self.id,
+            offset: message.offset,
+            token: message.token,
+            lane: message.lane,
+        };
         let headers = message
             .headers
             .and_then(|headers| serde_json::from_str(headers.get()).ok());
@@ -114,12 +129,8 @@ impl<S> Group<S> {
             published_at: message.published_at,
             payload: message.payload,
             cancellation,
-            held: Some(Held {
-                group_id: self.id,
-                offset: message.offset,
-                token: message.token,
-                lane: message.lane,
-            }),
+            held: Some(held),
+            checkpoints: Checkpoints::Saved(source.client().clone(), held),
             tx,
         }
     }
@@ -195,9 +206,9 @@ impl<S> Group<S> {
         }
     }
 
-    /// The highest priority of its handlers.
-    pub(super) fn priority(&self) -> i32 {
-        let priorities = self.handlers.iter().map(|handler| handler.priority);
-        priorities.max().unwrap_or_default()
+    /// The class of slots, and the priority, of its handler with the highest.
+    pub(super) fn first_class(&self) -> (usize, i32) {
+        let first = self.handlers.iter().max_by_key(|handler| handler.priority);
+        first.map_or((0, 0), |handler| (handler.class, handler.priority))
     }
 }

@@ -36,6 +36,7 @@ pub(super) struct Lookout {
 struct Sleeper {
     stream_id: i32,
     wake: Arc<Notify>,
+    limited: Arc<AtomicBool>,
 }
 
 impl Lookout {
@@ -46,6 +47,7 @@ impl Lookout {
             Sleeper {
                 stream_id: group.stream_id,
                 wake: Arc::clone(&group.wake),
+                limited: Arc::clone(&group.limited),
             },
         );
         self.changed.notify_one();
@@ -75,6 +77,16 @@ impl Lookout {
             }
             !meant
         });
+    }
+
+    /// Notes which of the sleepers' groups have limits now.
+    fn note_limits(&self, looks: &[Look]) {
+        let asleep = self.asleep();
+        for look in looks {
+            if let Some(sleeper) = asleep.get(&look.group_id) {
+                sleeper.limited.store(look.limited, Ordering::Relaxed);
+            }
+        }
     }
 
     /// Keeps watch until dropped.
@@ -115,6 +127,7 @@ impl Lookout {
                 }
             };
             patience.reset();
+            self.note_limits(&looks);
             self.wake(|group, _| looks.iter().any(|look| look.group_id == group && look.due));
             let hasten = looks.iter().any(|look| look.pending || look.due);
             let rest = if hasten { soon } else { rest(&looks, poll) };

@@ -15,7 +15,8 @@ use super::group::Group;
 use super::health::Health;
 use super::ledger::{Source, Taken, Unit};
 use super::slots::Slots;
-use crate::handler::{TxSlot, TxSource};
+use crate::handler::{Delivery, Result, TxSlot, TxSource};
+use crate::layer::HandlerCall;
 
 /// How long a runner keeps its slot while others wait for one.
 const TURN: Duration = Duration::from_millis(10);
@@ -199,21 +200,45 @@ impl<S: Send + Sync + 'static> Crew<S> {
         let _permit = handler.gate.acquire().await;
         let token = message.token;
         let tx = Arc::new(TxSlot::new(self.tx.clone()));
-        let delivery = group.delivery(handler, message, stops.leaving.child_token(), tx);
-        let attempt = Attempt::of(&handler.name, &delivery);
-        group.listeners.tell(&WorkerEvent::Begun { attempt });
-        let begun = Instant::now();
-        let outcome = execute(handler, &self.state, &delivery, stops, &group.listeners).await;
-        let why = if stops.lost.is_cancelled() {
-            Interruption::LeaseLost
-        } else if stops.asked.is_cancelled() {
-            Interruption::Cancelled
-        } else {
-            Interruption::Shutdown
-        };
-        group.ended(attempt, token, &outcome, why, begun.elapsed());
-        outcome
+        let delivery = group.delivery(handler, message, stops.leaving.child_token(), &self.tx, tx);
+        match &handler.layered {
+            None => {
+                // Within the future, so that a panic before the first await is caught, too.
+                let call = async { handler.handler.call(&delivery, &self.state).await };
+                attempt(group, handler, &delivery, token, stops, call).await
+            }
+            Some(layered) => {
+                let delivery = Arc::new(delivery);
+                let call = HandlerCall::one(Arc::clone(&handler.name), Arc::clone(&delivery));
+                let answer = layered.answer(call);
+                attempt(group, handler, &delivery, token, stops, answer).await
+            }
+        }
     }
+}
+
+/// One attempt, told from its beginning to its end.
+async fn attempt<S>(
+    group: &Group<S>,
+    handler: &Assigned<S>,
+    delivery: &Delivery,
+    token: i64,
+    stops: &Stops<'_>,
+    call: impl Future<Output = Result>,
+) -> Outcome {
+    let attempt = Attempt::of(&handler.name, delivery);
+    group.listeners.tell(&WorkerEvent::Begun { attempt });
+    let begun = Instant::now();
+    let outcome = execute(handler, delivery, call, stops, &group.listeners).await;
+    let why = if stops.lost.is_cancelled() {
+        Interruption::LeaseLost
+    } else if stops.asked.is_cancelled() {
+        Interruption::Cancelled
+    } else {
+        Interruption::Shutdown
+    };
+    group.ended(attempt, token, &outcome, why, begun.elapsed());
+    outcome
 }
 
 /// Notes what became of a message of a run. Returns the one that comes next, if the run goes on.

@@ -111,14 +111,24 @@ impl Slots {
             .is_some_and(|highest| highest > slot.priority)
     }
 
-    /// Waits until nobody of a higher priority waits for a slot: before that, what one claims would only lie
-    /// about until it has to be given back.
-    pub(super) async fn until_not_outranked(&self, priority: i32) {
+    /// Waits until it makes sense to claim for a class. What is claimed and finds no slot within the settle bound
+    /// is given back, for nothing.
+    ///
+    /// Nobody of a higher priority waits then; and who holds nothing yet has been in line for a slot.
+    pub(super) async fn until_worthwhile(
+        self: &Arc<Self>,
+        class: usize,
+        priority: i32,
+        held: usize,
+    ) {
         let mut waiting = self.waiting.subscribe();
         // Its sender is ours, and stays.
         let _ = waiting
             .wait_for(|highest| highest.is_none_or(|highest| highest <= priority))
             .await;
+        if held == 0 && self.desk().free == 0 {
+            drop(self.acquire(class).await);
+        }
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, Semaphore, watch};
@@ -23,6 +24,7 @@ use super::ledger::Ledger;
 use super::lookout::Lookout;
 use super::orders::Orders;
 use super::pulse::{Card, Pulse};
+use super::redact::Redact;
 use super::registry::{Registered, Served, kinds, told};
 use super::runner::Crew;
 use super::scheduler;
@@ -30,6 +32,7 @@ use super::settler::Settler;
 use super::shutdown::{IntoShutdown, Shutdown};
 use super::slots::Slots;
 use crate::handler::{HandlerOptions, TxSource};
+use crate::layer::Stack;
 
 /// How long handlers that were dropped may take to be gone.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -76,6 +79,7 @@ pub struct Worker<S> {
     schedules: Vec<Schedule>,
     settings: Settings,
     listeners: Listeners,
+    layers: Stack,
 }
 
 #[derive(Debug, Clone)]
@@ -90,6 +94,7 @@ pub(super) struct Settings {
     pub(super) notice: Duration,
     pub(super) poll: Duration,
     pub(super) listen: bool,
+    pub(super) redact: Redact,
 }
 
 impl<S: Send + Sync + 'static> Worker<S> {
@@ -100,6 +105,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         schedules: Vec<Schedule>,
         settings: Settings,
         listeners: Listeners,
+        layers: Stack,
     ) -> Self {
         Self {
             client,
@@ -108,6 +114,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
             schedules,
             settings,
             listeners,
+            layers,
         }
     }
 
@@ -333,7 +340,11 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 self.client.clone(),
                 self.listeners.clone(),
             )),
-            tokio::spawn(scheduler::fire(self.client.clone(), schedules)),
+            tokio::spawn(scheduler::fire(
+                self.client.clone(),
+                schedules,
+                self.listeners.clone(),
+            )),
             tokio::spawn(orders.heed()),
             tokio::spawn(async move { health.keep_watch(&listeners).await }),
         ]
@@ -395,6 +406,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 listeners: self.listeners.clone(),
                 failures: Failures::default(),
                 late: false.into(),
+                limited: Arc::new(standing.limited.into()),
                 wake: Arc::new(Notify::new()),
             }));
         }
@@ -403,6 +415,13 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 self.client.create_stream(stream).await?;
             }
             self.client.put_schedule(schedule).await?;
+        }
+        if groups
+            .iter()
+            .any(|group| group.limited.load(Ordering::Relaxed))
+        {
+            // A lost lease counts against a limit only for so long, and perhaps nobody was there to give it back.
+            self.client.reap(None).await?;
         }
         Ok(groups)
     }
@@ -460,6 +479,8 @@ impl<S: Send + Sync + 'static> Worker<S> {
             name: options.name.as_ref().into(),
             kinds: kinds(options),
             handler: one.handler.clone(),
+            redact: self.settings.redact.clone(),
+            layered: self.layers.around(&one.layers, &one.handler, &self.state),
             max_attempts: own_attempts
                 .filter(|own| of_group.max_attempts.is_some_and(|max| *own < max)),
             backoff: own_backoff,

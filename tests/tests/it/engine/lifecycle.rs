@@ -2,6 +2,8 @@
 
 /// Messages given up by an operator: waiting, and in work.
 mod cancel;
+/// Several messages done in one transaction of their handler.
+mod complete;
 /// Leases: extended, lost, reaped; what comes back is handed out alone.
 mod leases;
 /// Pause, skip, redrive.

@@ -303,3 +303,30 @@ async fn what_a_group_binds_is_declared_too() {
         "VK003"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_are_declared_too() {
+    let db = TestDb::new().await;
+    db.group("audit").await;
+    let breaker = json!({"failure_percent": 40, "min_attempts": 10, "time_window": 60, "pause": 5, "max_pause": 50, "probes": 2});
+    let limits = json!({"max_in_flight": 5, "rate": 2.5, "prefix_delimiter": "/", "breaker": breaker});
+    assert_eq!(
+        declare(&db, Some("2"), limits.clone()).await,
+        (true, json!({}))
+    );
+    let less = json!({"max_in_flight": 1, "rate": 0, "breaker": 0});
+    let (applied, differs) = declare(&db, Some("1"), less.clone()).await;
+    assert!(!applied);
+    assert_eq!(
+        differs["max_in_flight"],
+        json!({"declared": 1, "stands": 5})
+    );
+    assert_eq!(differs["rate"], json!({"declared": 0, "stands": 2.5}));
+    assert_eq!(
+        differs["breaker"],
+        json!({"declared": 0, "stands": breaker})
+    );
+    assert_eq!(declare(&db, Some("3"), less).await, (true, json!({})));
+    let limited: bool = db.value("SELECT breaker FROM vulkan.groups").await;
+    assert!(!limited);
+}

@@ -10,6 +10,7 @@ use vulkan::{
     Binding, Client, Delivery, DryRun, Event, GroupOptions, HandlerError, Message, OnDead,
     Position, Redrive, ResultExt, Shutdown, Start, State, Worker, handler,
 };
+use vulkan_testing::{Handled, TestApp, call};
 
 use crate::support::{TestDb, within};
 
@@ -91,6 +92,26 @@ async fn they_run() -> Outcome {
     assert_eq!((total, searched), (6 * 120, 1));
     db.check().await;
     Ok(())
+}
+
+#[tokio::test]
+async fn a_negative_total_is_dead() {
+    let refund = OrderPlaced {
+        total: -5,
+        ..order(7)
+    };
+    // Alone, without a database:
+    let dead = Handled::Dead {
+        error: "a negative total".into(),
+    };
+    assert_eq!(call(bill, &refund).await, dead);
+
+    // With one of the test's own, and a worker that runs until nothing is left to do:
+    let app = TestApp::new().await;
+    let offset = app.publish(&refund).await;
+    app.drain(app.worker().register(bill)).await;
+    let billing = app.group("orders", "billing");
+    billing.assert_dead_with(offset, "a negative total").await;
 }
 
 async fn publish(client: &Client) -> Outcome {

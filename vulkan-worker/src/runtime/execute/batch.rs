@@ -6,8 +6,8 @@ use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 use vulkan_core::engine::Outcome;
 
-use super::{NOTICE, panic_text, wait};
-use crate::handler::{Batch, Disposition, HandlerError, TxError};
+use super::{NOTICE, panic_text, save_checkpoint, wait};
+use crate::handler::{Batch, Disposition, HandlerError, Result, TxError};
 use crate::runtime::assigned::Assigned;
 use crate::runtime::events::{Attempt, Interruption, Listeners, WorkerEvent};
 use crate::runtime::watch::{Watch, Watched};
@@ -36,20 +36,30 @@ enum End {
 
 /// Runs one attempt at a batch: under its timeout, its panics caught. Returns what becomes of each message, and what
 /// interrupted those that go back.
-pub(in crate::runtime) async fn execute_batch<S: Sync>(
+pub(in crate::runtime) async fn execute_batch<S>(
     handler: &Assigned<S>,
-    state: &S,
     batch: &Batch,
+    call: impl Future<Output = Result>,
     stops: &BatchStops<'_>,
     listeners: &Listeners,
 ) -> Vec<(Outcome, Interruption)> {
-    let attempt = attempt(handler, state, batch, stops, listeners);
+    let attempt = attempt(handler, batch, call, stops, listeners);
     let end = match AssertUnwindSafe(attempt).catch_unwind().await {
         Ok(end) => end,
         Err(panic) => End::Text(panic_text(&*panic)),
     };
     batch.give_up();
-    let mut failures = batch.take_failures().into_iter().peekable();
+    let failures = batch.take_failures();
+    let mut own = failures.iter().peekable();
+    for (place, delivery) in batch.deliveries().enumerate() {
+        match (own.next_if(|(failed, _)| *failed == place), &end) {
+            (Some((_, error)), _) | (None, End::Failed(error)) => {
+                save_checkpoint(delivery, error).await;
+            }
+            _ => {}
+        }
+    }
+    let mut failures = failures.into_iter().peekable();
     let all = batch.deliveries().zip(&stops.lost).enumerate();
     all.map(|(place, (delivery, lost))| {
         let number = delivery.attempt;
@@ -61,10 +71,10 @@ pub(in crate::runtime) async fn execute_batch<S: Sync>(
             (None, End::Failed(error))
                 if batch.len() > 1 && error.disposition() == Disposition::Dead =>
             {
-                handler.retry(number, None, error.message())
+                handler.retry_error(number, error)
             }
             (None, End::Failed(error)) => handler.outcome(number, error),
-            (None, End::Text(text)) => handler.retry(number, None, text.clone()),
+            (None, End::Text(text)) => handler.retry(number, text),
             (None, End::Interrupted(_)) => Outcome::Release,
         };
         let why = match end {
@@ -77,10 +87,10 @@ pub(in crate::runtime) async fn execute_batch<S: Sync>(
     .collect()
 }
 
-async fn attempt<S: Sync>(
+async fn attempt<S>(
     handler: &Assigned<S>,
-    state: &S,
     batch: &Batch,
+    call: impl Future<Output = Result>,
     stops: &BatchStops<'_>,
     listeners: &Listeners,
 ) -> End {
@@ -102,7 +112,6 @@ async fn attempt<S: Sync>(
         },
     ));
     tokio::pin!(all_asked);
-    let call = handler.handler.call_batch(batch, state);
     let call = watched(handler, batch, stops, call);
     tokio::pin!(call);
     let limit = handler.timeout.unwrap_or(Duration::MAX);

@@ -3,6 +3,7 @@ use std::time::Instant;
 
 use super::{Crew, lane_step};
 use crate::handler::{Batch, TxSlot};
+use crate::layer::HandlerCall;
 use crate::runtime::events::{Attempt, WorkerEvent};
 use crate::runtime::execute::{BatchStops, execute_batch, not_begun};
 use crate::runtime::group::Group;
@@ -37,15 +38,26 @@ impl<S: Send + Sync + 'static> Crew<S> {
             places.push((offset, token, unit.source, run, unit.rest, unit._solo));
             let cancellation = self.leaving.child_token();
             let tx = Arc::clone(&tx);
-            deliveries.push(group.delivery(assigned, unit.first, cancellation, tx));
+            deliveries.push(group.delivery(assigned, unit.first, cancellation, &self.tx, tx));
         }
-        let batch = Batch::new(deliveries, tx);
+        let batch = Arc::new(Batch::new(deliveries, tx));
         for delivery in batch.deliveries() {
             let attempt = Attempt::of(&assigned.name, delivery);
             group.listeners.tell(&WorkerEvent::Begun { attempt });
         }
         let begun = Instant::now();
-        let outcomes = execute_batch(assigned, &self.state, &batch, &stops, &group.listeners).await;
+        // Within the future, so that a panic before the first await is caught, too.
+        let call = async {
+            match &assigned.layered {
+                None => assigned.handler.call_batch(&batch, &self.state).await,
+                Some(layered) => {
+                    let name = Arc::clone(&assigned.name);
+                    let call = HandlerCall::batch(name, Arc::clone(&batch));
+                    layered.answer(call).await
+                }
+            }
+        };
+        let outcomes = execute_batch(assigned, &batch, call, &stops, &group.listeners).await;
         let took = begun.elapsed();
 
         let ends = batch.deliveries().zip(outcomes).zip(places);

@@ -121,17 +121,29 @@ async fn no_slot_is_lost_or_handed_out_twice() {
 }
 
 #[tokio::test]
-async fn the_outranked_wait() {
+async fn the_outranked_claim_nothing() {
     let slots = Slots::new(1, [(0, 1), (1, 1)]);
     let held = slots.acquire(0).await;
-    slots.until_not_outranked(0).await;
+    slots.until_worthwhile(0, 0, 1).await;
     let mut important = Box::pin(slots.acquire(1));
     assert!(futures::poll!(&mut important).is_pending());
-    let mut patient = Box::pin(slots.until_not_outranked(0));
+    let mut patient = Box::pin(slots.until_worthwhile(0, 0, 1));
     assert!(futures::poll!(&mut patient).is_pending());
-    slots.until_not_outranked(1).await;
+    slots.until_worthwhile(1, 1, 1).await;
     drop(held);
     let held = important.await;
     patient.await;
     drop(held);
+}
+
+#[tokio::test]
+async fn who_holds_nothing_stands_in_line_before_it_claims() {
+    let slots = Slots::new(1, [(0, 1), (0, 1)]);
+    slots.until_worthwhile(0, 0, 0).await;
+    let held = slots.acquire(1).await;
+    let mut patient = Box::pin(slots.until_worthwhile(0, 0, 0));
+    assert!(futures::poll!(&mut patient).is_pending());
+    drop(held);
+    patient.await;
+    assert_eq!(slots.desk().free, 1);
 }
