@@ -141,17 +141,18 @@
 //! | listen to what a worker does | [`WorkerBuilder::on_event`], [`WorkerEvent`] |
 //! | limit a group over all workers | [`Limits`], [`HandlerOptions`], [`Client::set_prefix_limit`], [`Client::reset_breaker`] |
 //! | read without a worker | [`Client::read`], [`Client::reader`] |
-//! | look, redrive, replay, skip, pause | [`Client::overview`], [`Client::inspect`], [`Client::redrive`], [`Client::replay`], [`Client::skip`], [`Client::pause`] |
+//! | look, redrive, replay, skip, cancel, pause | [`Client::overview`], [`Client::inspect`], [`Client::redrive`], [`Client::replay`], [`Client::skip`], [`Client::cancel`], [`Client::pause`] |
+//! | see and drain workers | [`Client::workers`], [`Client::drain_worker`], [`Client::drain_workers`] |
 //! | write a worker of one's own | [`engine`] |
 
 #[doc(inline)]
 pub use vulkan_core::{
     Backoff, BackoffError, Binding, Breaker, BreakerError, Client, Cron, CronError, DryRun,
     DurationError, Error, Event, GroupName, GroupOptions, GroupOverview, Inspected, IntoMessage,
-    KindPattern, Limit, Limits, LogEvent, Message, Missed, Mode, NameError, OnDead, PartitionKey,
-    Position, Problem, Published, Publisher, PublisherOptions, Rate, RateError, Reader,
-    ReaderEvents, Redrive, Refusal, Replayed, Schedule, ScheduleError, ScheduleMistake,
-    ScheduleOverview, Start, StartError, Status, Subject, engine,
+    KindPattern, Limit, Limits, LiveWorker, LogEvent, Message, Missed, Mode, NameError, OnDead,
+    PartitionKey, Position, Problem, Published, Publisher, PublisherOptions, Rate, RateError,
+    Reader, ReaderEvents, Redrive, Refusal, Replayed, Schedule, ScheduleError, ScheduleMistake,
+    ScheduleOverview, ServedHandler, Start, StartError, Status, Subject, WorkerState, engine,
 };
 #[doc(inline)]
 pub use vulkan_macros::{Event, handler};
