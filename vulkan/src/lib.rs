@@ -132,6 +132,7 @@
 //! | have effects exactly once | [`Tx`], [`Delivery::complete_in`] |
 //! | put middleware around handlers | [`WorkerBuilder::layer`], [`HandlerService`] |
 //! | listen to what a worker does | [`WorkerBuilder::on_event`], [`WorkerEvent`] |
+//! | write traces | the module `telemetry`, with the feature of that name |
 //! | read without a worker | [`Client::read`], [`Client::reader`] |
 //! | look, redrive, replay, skip, pause | [`Client::overview`], [`Client::inspect`], [`Client::redrive`], [`Client::replay`], [`Client::skip`], [`Client::pause`] |
 //! | write a worker of one's own | [`engine`] |
@@ -154,6 +155,9 @@ pub use vulkan_worker::{
     IntoShutdown, Mistake, OptionsError, Received, Result, ResultExt, RunError, Shutdown, State,
     Tx, TxError, Worker, WorkerBuilder, WorkerEvent, shutdown_signal,
 };
+
+#[cfg(feature = "telemetry")]
+pub mod telemetry;
 
 /// What the code written by the macros refers to. Not part of the public interface.
 #[doc(hidden)]
