@@ -9,3 +9,33 @@ mod events_and_middleware {}
 
 #[doc = include_str!("../../docs/guides/priorities.md")]
 mod priorities {}
+
+#[doc = include_str!("../../docs/guides/limits.md")]
+mod limits {}
+
+#[doc = include_str!("../../docs/guides/fairness.md")]
+mod fairness {}
+
+#[doc = include_str!("../../docs/guides/publishing.md")]
+mod publishing {}
+
+#[doc = include_str!("../../docs/guides/schedules.md")]
+mod schedules {}
+
+#[doc = include_str!("../../docs/guides/queue.md")]
+mod queue {}
+
+#[doc = include_str!("../../docs/guides/testing.md")]
+mod testing {}
+
+#[doc = include_str!("../../docs/guides/exactly-once.md")]
+mod exactly_once {}
+
+#[doc = include_str!("../../docs/guides/handlers.md")]
+mod handlers {}
+
+#[doc = include_str!("../../docs/guides/options.md")]
+mod options {}
+
+#[doc = include_str!("../../docs/guides/results.md")]
+mod results {}

@@ -44,6 +44,8 @@ pub struct Standing {
     pub max_attempts: u32,
     /// How long a message stays with a worker that gives no sign of life.
     pub lease: Duration,
+    /// What it has in flight or begins is limited, over all its workers.
+    pub limited: bool,
 }
 
 impl Client {
@@ -54,17 +56,19 @@ impl Client {
     /// [`Error::Database`], also if there is no group of that id.
     pub async fn standing(&self, group_id: i32) -> Result<Standing, Error> {
         let pool = self.pool().clone();
-        let (stream_id, max_attempts, lease): (i32, i32, PgInterval) = to_the_end(async move {
-            sqlx::query_as(include_str!("../queries/group_options.sql"))
-                .bind(group_id)
-                .fetch_one(&pool)
-                .await
-        })
-        .await?;
+        let (stream_id, max_attempts, lease, limited): (i32, i32, PgInterval, bool) =
+            to_the_end(async move {
+                sqlx::query_as(include_str!("../queries/group_options.sql"))
+                    .bind(group_id)
+                    .fetch_one(&pool)
+                    .await
+            })
+            .await?;
         Ok(Standing {
             stream_id,
             max_attempts: u32::try_from(max_attempts).unwrap_or(u32::MAX),
             lease: duration(lease),
+            limited,
         })
     }
 }

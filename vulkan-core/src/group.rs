@@ -9,6 +9,7 @@ use crate::client::Client;
 use crate::detach::to_the_end;
 use crate::error::Error;
 use crate::interval::interval;
+use crate::limits::Limits;
 
 /// How a consumer group treats the messages of its stream.
 ///
@@ -43,6 +44,8 @@ pub struct GroupOptions {
     pub lease: Option<Duration>,
     /// What a dead message does to its partition key. It moves on, unless set.
     pub on_dead: Option<OnDead>,
+    /// What the group may do at most, over all its workers. Nothing limits it, unless set.
+    pub limits: Limits,
 }
 
 /// What a group keeps of its messages.
@@ -143,7 +146,7 @@ impl Client {
     ///
     /// [`Error::UnknownStream`]; [`Error::Name`] if the name is not valid; [`Error::Invalid`] if an
     /// option is out of bounds (1 to 1001 attempts, a backoff above zero with its maximum not below it,
-    /// a lease above zero, at least one binding).
+    /// a lease above zero, at least one binding, limits above zero).
     pub async fn ensure_group(
         &self,
         stream: &str,
@@ -176,7 +179,7 @@ impl Client {
                 .bind(on_dead)
                 .fetch_one(&mut *tx)
                 .await?;
-            // For a group that was there before. The binding first, since it takes the group's latch.
+            // For a group that was there before. Binding and limits first, since they take the group's latch.
             if let Some(bindings) = bindings {
                 sqlx::query(include_str!("../queries/set_binding.sql"))
                     .bind(&stream)
@@ -185,6 +188,7 @@ impl Client {
                     .execute(&mut *tx)
                     .await?;
             }
+            options.limits.set(&mut tx, &stream, &group).await?;
             sqlx::query(include_str!("../queries/alter_group.sql"))
                 .bind(&stream)
                 .bind(&group)

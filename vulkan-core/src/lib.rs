@@ -36,6 +36,7 @@
 //! | publish | [`Client::publish`], [`Client::publish_in`], [`Client::publish_many`], [`Client::publisher`], [`Event`], [`Message`] |
 //! | publish again and again | [`Schedule`], [`Client::put_schedule`], [`Client::schedules`], [`Cron`] |
 //! | make streams and groups | [`Client::create_stream`], [`Client::ensure_group`] |
+//! | limit a group | [`Limits`], [`Client::set_prefix_limit`], [`Client::reset_breaker`] |
 //! | read a stream | [`Client::read`], [`Client::reader`] |
 //! | look, redrive, replay, skip, pause | [`Client::overview`], [`Client::inspect`], [`Client::redrive`], [`Client::replay`], [`Client::skip`], [`Client::pause`] |
 //! | write a worker of one's own | [`engine`] |
@@ -48,6 +49,7 @@ mod error;
 mod event;
 mod group;
 mod interval;
+mod limits;
 mod migrate;
 mod operate;
 mod position;
@@ -65,6 +67,7 @@ pub use cursor::{LogEvent, Reader, ReaderEvents};
 pub use error::{Error, Refusal};
 pub use event::{Event, PartitionKey};
 pub use group::{Binding, GroupOptions, Mode, OnDead};
+pub use limits::{Limit, Limits};
 pub use operate::{DryRun, GroupOverview, Inspected, Redrive, Replayed, Status};
 pub use position::Position;
 pub use publish::{IntoMessage, Message, Published, Publisher, PublisherOptions};
@@ -72,8 +75,8 @@ pub use schedule::{
     Cron, CronError, Missed, Schedule, ScheduleError, ScheduleMistake, ScheduleOverview,
 };
 pub use vulkan_names::{
-    Backoff, BackoffError, DurationError, GroupName, KindPattern, NameError, Problem, Start,
-    StartError, Subject,
+    Backoff, BackoffError, Breaker, BreakerError, DurationError, GroupName, KindPattern, NameError,
+    Problem, Rate, RateError, Start, StartError, Subject,
 };
 
 /// What the code written by `#[derive(Event)]` refers to. Not part of the public interface.

@@ -1,19 +1,9 @@
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 
+pub(crate) use vulkan_names::Key;
+
 use crate::ctxt::Ctxt;
-
-/// A key that an attribute knows, and a value as an example of its form.
-pub(crate) struct Key {
-    pub(crate) name: &'static str,
-    pub(crate) example: &'static str,
-}
-
-impl Key {
-    pub(crate) const fn new(name: &'static str, example: &'static str) -> Self {
-        Self { name, example }
-    }
-}
 
 /// One `key = value` of an attribute, or a `key` alone.
 pub(crate) struct Entry {

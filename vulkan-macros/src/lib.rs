@@ -80,6 +80,12 @@ use proc_macro::TokenStream;
 /// | `batch` | take up to so many messages at once, see below | one by one |
 /// | `priority` | whose deliveries get a free slot of the process first: the higher number | 0 |
 /// | `weight` | how large its share of the slots is among handlers of one priority | 1 |
+/// | `max_in_flight` | how many deliveries of the group are in flight at once, over all workers | no limit |
+/// | `max_in_flight_per_prefix` | the same for each prefix of the keys, as `tenant` in `tenant:order` | no limit |
+/// | `prefix_delimiter` | what ends the prefix of a key | `":"` |
+/// | `rate` | how many attempts of the group begin in a time, over all workers: `"100/s"`, `"6000/m"` | no limit |
+/// | `burst` | how many of them may begin at once after a quiet time | a tenth of a second's worth |
+/// | `breaker` | when the group rests: `"50% of 20 in 1m, pause 30s..10m, probe 1"` | never |
 /// | `start` | where a new group begins: `"earliest"` or `"latest"` | `"earliest"` |
 /// | `name` | what logs and metrics call the handler | the name of the function |
 /// | `crate` | the path of the `vulkan` crate, where it has another name | `::vulkan` |

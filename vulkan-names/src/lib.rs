@@ -12,6 +12,8 @@
 //! | pattern over kinds | a kind in which `*` is any one segment and a last `>` any remaining ones | [`KindPattern`] |
 //! | duration | numbers with a unit, the largest first: `500ms`, `30s`, `1m30s`, `7d` | [`parse_duration`] |
 //! | backoff | a first delay and a longest one: `2s..5m` | [`Backoff`] |
+//! | rate | a number and a time: `100/s`, `6000/m` | [`Rate`] |
+//! | circuit breaker | `50% of 20 in 1m, pause 30s..10m, probe 1` | [`Breaker`] |
 //! | start of a new group | `earliest` or `latest` | [`Start`] |
 //!
 //! ```
@@ -34,21 +36,27 @@
 //! ```
 
 mod backoff;
+mod breaker;
 mod duration;
 mod error;
+mod key;
 mod kind;
 mod name;
 mod newtype;
 mod pattern;
+mod rate;
 mod start;
 
 pub use backoff::{Backoff, BackoffError};
+pub use breaker::{Breaker, BreakerError};
 pub use duration::{DurationError, MAX_DURATION, parse_duration};
 pub use error::{NameError, Problem, Subject};
+pub use key::{HANDLER_KEYS, Key};
 pub use kind::{MAX_KIND_LEN, check_kind};
 pub use name::{MAX_NAME_LEN, check_name};
 pub use newtype::{GroupName, Kind, KindPattern, StreamName};
 pub use pattern::{check_pattern, pattern_matches};
+pub use rate::{Rate, RateError};
 pub use start::{Start, StartError};
 
 /// The most retries a group may be given.

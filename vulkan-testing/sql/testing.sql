@@ -42,6 +42,8 @@ BEGIN
     END LOOP;
     -- In this transaction: a worker that lives would else extend first what ran out.
     PERFORM vulkan.reap();
+    -- A worker that sleeps until the next tick it knows of would else sleep on.
+    PERFORM vulkan.ring_schedules();
 END $$;
 COMMENT ON FUNCTION vulkan_testing.advance(interval) IS 'Moves time forward: all stored times of the engine go back by so much, and leases that have run out are taken back.';
 
@@ -81,12 +83,13 @@ COMMENT ON FUNCTION vulkan_testing.all_due() IS 'Lets every backoff, snooze and 
 -- in between, there is nothing that neither look has seen. A claim holds its lock on the exceptions from beginning to end,
 -- and draws its token in between: one of the two shows.
 CREATE FUNCTION vulkan_testing.look(streams text[], groups text[])
-RETURNS TABLE (stream text, consumer_group text, made boolean, processing bigint, due boolean, pending boolean, due_in interval, claimed boolean)
+RETURNS TABLE (stream text, consumer_group text, made boolean, processing bigint, due boolean, pending boolean, due_in interval, claimed boolean, ticks boolean)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     drawn   bigint;
     changes boolean;
+    firing  boolean;
     served  record;
     before  jsonb;
 BEGIN
@@ -94,6 +97,8 @@ BEGIN
     SELECT count(*) > 0 INTO changes FROM pg_locks l
     WHERE l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
       AND l.relation = 'vulkan.exceptions'::regclass AND l.mode <> 'AccessShareLock' AND l.pid <> pg_backend_pid();
+    -- A tick is published in the transaction that moves its schedule on, so it is looked for before what it publishes.
+    SELECT count(*) > 0 INTO firing FROM vulkan.due_schedules(look_ahead => interval '0');
     SELECT jsonb_object_agg(w.consumer_group || '@' || w.stream, w.messages) INTO before
     FROM (SELECT d.stream, d.consumer_group, count(*) AS messages FROM vulkan.deliveries d
           WHERE d.status = 'processing' GROUP BY 1, 2) w;
@@ -107,6 +112,7 @@ BEGIN
         processing := coalesce((before ->> (served.named || '@' || served.in_stream))::bigint, 0);
         due := false;
         pending := changes;
+        ticks := firing;
         due_in := NULL;
         claimed := false;
         IF made THEN
@@ -116,5 +122,11 @@ BEGIN
         END IF;
         RETURN NEXT;
     END LOOP;
+    IF cardinality(groups) = 0 THEN
+        -- A worker that only fires schedules.
+        SELECT '', '', true, 0, false, changes, NULL, false, firing
+        INTO stream, consumer_group, made, processing, due, pending, due_in, claimed, ticks;
+        RETURN NEXT;
+    END IF;
 END $$;
-COMMENT ON FUNCTION vulkan_testing.look(text[], text[]) IS 'How far groups are from idle: messages in work, whether something is due, whether a transaction is in flight that publishes or claims, when the next message falls due, and whether anything was claimed during the look.';
+COMMENT ON FUNCTION vulkan_testing.look(text[], text[]) IS 'How far groups are from idle: messages in work, whether something is due, whether a transaction is in flight that publishes or claims, when the next message falls due, whether anything was claimed during the look, and whether a schedule is due, or has yet to be planned.';

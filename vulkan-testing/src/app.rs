@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
+use sqlx::postgres::PgPoolOptions;
 use sqlx::{Connection, PgConnection, PgPool};
 use vulkan::{Client, Worker, WorkerBuilder};
 use vulkan_devpg::TestDatabase;
@@ -29,7 +30,7 @@ const POLL: Duration = Duration::from_millis(50);
 /// A database of the test's own with Vulkan in it, dropped with the value.
 ///
 /// The first of a process starts a private PostgreSQL, see [`vulkan_devpg::shared`], and migrates a template; each is then
-/// a copy, which takes some tens of milliseconds. Any number of tests can run at once.
+/// a copy, which takes about a tenth of a second. Any number of tests can run at once.
 ///
 /// # Examples
 ///
@@ -160,17 +161,22 @@ impl TestApp {
             .create_database_from(template.name())
             .await
             .or_fail(at, "the test has no database");
-        let connect = async || Client::connect(&database.url()).await;
+        // Told apart from workers' connections, in pg_stat_activity.
+        let own = database.connect_options().application_name("test");
+        let pool = PgPoolOptions::new()
+            .max_connections(10)
+            .connect_lazy_with(own);
+        let worker = Client::connect(&database.url()).await;
         Self {
-            client: connect().await.or_fail(at, "the test has no database"),
-            worker: connect().await.or_fail(at, "the test has no database"),
+            client: Client::new(pool),
+            worker: worker.or_fail(at, "the test has no database"),
             known: Mutex::default(),
             database,
             _template: template,
         }
     }
 
-    /// A client on the database.
+    /// A client on the database, with a pool of up to ten connections.
     pub fn client(&self) -> &Client {
         &self.client
     }
@@ -206,7 +212,8 @@ impl TestApp {
 
     /// Runs a worker in this process until its groups are idle, and says what it has done.
     ///
-    /// Idle is a group in which nothing is in work, and nothing is due or falls due within a second. So retries with a
+    /// Idle is a group in which nothing is in work, and nothing is due or falls due within a second. Schedules that are due
+    /// have fired. So retries with a
     /// longer backoff and delayed messages are left waiting: [move time](Self::advance), and drain again. So are messages of a
     /// paused group, and events behind a publisher's transaction that stays open. What handlers
     /// publish to groups of this worker is handled, too.

@@ -1,15 +1,17 @@
 //! A handler called alone.
 
+mod into_delivery;
+mod on_app;
+
 use std::future::Future;
 use std::panic::Location;
 use std::time::Duration;
 
 use vulkan::engine::Outcome;
-use vulkan::{
-    Client, Delivery, DeliveryBuilder, ErasedHandler, Event, Handler, HandlerOptions, IntoHandler,
-};
+use vulkan::{Batch, Client, ErasedHandler, Handler, IntoHandler};
 
-use crate::TestApp;
+pub use into_delivery::{IntoDelivery, NoDelivery};
+
 use crate::failure::{Caller, OrFail, fail};
 
 /// What becomes of a message, as its handler has it.
@@ -37,6 +39,16 @@ pub enum Handled {
 }
 
 impl Handled {
+    fn from(outcome: Outcome, at: Caller) -> Self {
+        match outcome {
+            Outcome::Done => Self::Done,
+            Outcome::Retry { after, error } => Self::Retry { after, error },
+            Outcome::Snooze { after } => Self::Snoozed { after },
+            Outcome::Dead { error } => Self::Dead { error },
+            other => fail(at, format_args!("the handler was stopped: {other:?}")),
+        }
+    }
+
     /// What `last_error` would say.
     pub fn error(&self) -> Option<&str> {
         match self {
@@ -48,7 +60,7 @@ impl Handled {
 
 /// Calls a handler as a worker does, without a worker and without a database, and says what becomes of the message.
 ///
-/// Takes a `&T` of an [`Event`], or a [`Delivery`] that is built with all that a test cares about. The payload is written as JSON
+/// Takes a `&T` of an [`Event`](vulkan::Event), or a [`Delivery`](vulkan::Delivery) that is built with all that a test cares about. The payload is written as JSON
 /// and read again. As in a worker, a payload that does not decode is dead, so is an error of the last attempt, and a panic
 /// or a timeout is a failed attempt.
 ///
@@ -143,60 +155,58 @@ where
     async move { run(&handler, delivery, state, None, at).await }
 }
 
-impl TestApp {
-    /// Calls a handler as [`call_with`] does, with this database behind it: what it writes in its [`Tx`](vulkan::Tx) is
-    /// committed when it returns `Ok(())`.
-    ///
-    /// The message is none of the database's, so nothing is marked done.
-    ///
-    /// # Panics
-    ///
-    /// As [`call`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use vulkan::{Event, Tx, handler};
-    /// use vulkan_testing::{Handled, TestApp};
-    ///
-    /// #[derive(serde::Serialize, serde::Deserialize, Event)]
-    /// #[event(stream = "orders", kind = "order.placed")]
-    /// struct OrderPlaced {
-    ///     id: i64,
-    /// }
-    ///
-    /// #[handler(stream = "orders", group = "billing")]
-    /// async fn bill(order: OrderPlaced, mut tx: Tx) -> vulkan::Result {
-    ///     sqlx::query("INSERT INTO invoices VALUES ($1)").bind(order.id).execute(&mut *tx).await?;
-    ///     Ok(())
-    /// }
-    ///
-    /// # async fn test() -> Result<(), sqlx::Error> {
-    /// let app = TestApp::new().await;
-    /// sqlx::raw_sql("CREATE TABLE invoices (order_id bigint)").execute(app.pool()).await?;
-    /// assert_eq!(app.call(bill, &OrderPlaced { id: 7 }, &()).await, Handled::Done);
-    /// let invoices: i64 = sqlx::query_scalar("SELECT count(*) FROM invoices").fetch_one(app.pool()).await?;
-    /// assert_eq!(invoices, 1);
-    /// # Ok(()) }
-    /// # tokio::runtime::Runtime::new().unwrap().block_on(test()).unwrap();
-    /// ```
-    #[track_caller]
-    pub fn call<H, M, S, D>(
-        &self,
-        handler: H,
-        delivery: D,
-        state: &S,
-    ) -> impl Future<Output = Handled>
-    where
-        S: Send + Sync + 'static,
-        H: IntoHandler<S, M>,
-        H::Handler: Handler<S>,
-        D: IntoDelivery,
-    {
-        let at = Location::caller();
-        let handler = ErasedHandler::new(handler.into_handler());
-        async move { run(&handler, delivery, state, Some(self.client()), at).await }
-    }
+/// Calls a handler of batches once, with all of these, and says what becomes of each message, in their order.
+///
+/// A handler that takes no batches gets them one by one, up to the first error.
+///
+/// # Panics
+///
+/// As [`call`].
+///
+/// # Examples
+///
+/// ```
+/// use vulkan::{Event, HandlerError, Received, handler};
+/// use vulkan_testing::{Handled, call_batch};
+///
+/// #[derive(serde::Serialize, serde::Deserialize, Event)]
+/// #[event(stream = "orders", kind = "order.placed")]
+/// struct OrderPlaced {
+///     total: i64,
+/// }
+///
+/// #[handler(stream = "orders", group = "load", batch = 100)]
+/// async fn load(orders: Vec<Received<OrderPlaced>>) -> vulkan::Result {
+///     for order in &orders {
+///         if order.total < 0 {
+///             order.fail(HandlerError::dead("a negative total"));
+///         }
+///     }
+///     Ok(())
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let orders = [7, -7].map(|total| OrderPlaced { total });
+/// let handled = call_batch(load, &orders, &()).await;
+/// let error = "a negative total".to_owned();
+/// assert_eq!(handled, [Handled::Done, Handled::Dead { error }]);
+/// # }
+/// ```
+#[track_caller]
+pub fn call_batch<H, M, S, D>(
+    handler: H,
+    deliveries: impl IntoIterator<Item = D>,
+    state: &S,
+) -> impl Future<Output = Vec<Handled>>
+where
+    S: Send + Sync + 'static,
+    H: IntoHandler<S, M>,
+    H::Handler: Handler<S>,
+    D: IntoDelivery,
+{
+    let at = Location::caller();
+    let handler = ErasedHandler::new(handler.into_handler());
+    async move { run_batch(&handler, deliveries, state, None, at).await }
 }
 
 async fn run<S: Sync>(
@@ -209,105 +219,27 @@ async fn run<S: Sync>(
     let delivery = delivery
         .into_delivery(&handler.options(), client)
         .or_fail(at, "the delivery cannot be made");
-    match vulkan::__private::attempt(handler, state, &delivery).await {
-        Outcome::Done => Handled::Done,
-        Outcome::Retry { after, error } => Handled::Retry { after, error },
-        Outcome::Snooze { after } => Handled::Snoozed { after },
-        Outcome::Dead { error } => Handled::Dead { error },
-        other => fail(at, format_args!("the handler was stopped: {other:?}")),
-    }
+    let outcome = vulkan::__private::attempt(handler, state, &delivery).await;
+    Handled::from(outcome, at)
 }
 
-/// What a handler can be called with: a reference to an [`Event`], or a [`Delivery`].
-#[diagnostic::on_unimplemented(
-    message = "a handler cannot be called with `{Self}`",
-    label = "neither a `Delivery` nor a reference to an `Event`",
-    note = "derive `Event` for the type and pass `&value`, or make a `Delivery::builder_json(&payload)?`"
-)]
-pub trait IntoDelivery {
-    /// Turns into a delivery for a handler with these options, on this database if there is one.
-    ///
-    /// # Errors
-    ///
-    /// [`NoDelivery`].
-    fn into_delivery(
-        self,
-        options: &HandlerOptions,
-        client: Option<&Client>,
-    ) -> Result<Delivery, NoDelivery>;
-}
-
-/// Why no delivery can be made for a handler.
-#[derive(Debug)]
-pub struct NoDelivery(String);
-
-impl std::fmt::Display for NoDelivery {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for NoDelivery {}
-
-/// As it stands: whoever built it has said what it is.
-impl IntoDelivery for Delivery {
-    fn into_delivery(self, _: &HandlerOptions, _: Option<&Client>) -> Result<Delivery, NoDelivery> {
-        Ok(self)
-    }
-}
-
-impl IntoDelivery for DeliveryBuilder {
-    fn into_delivery(
-        self,
-        _: &HandlerOptions,
-        client: Option<&Client>,
-    ) -> Result<Delivery, NoDelivery> {
-        Ok(with(self, client).build())
-    }
-}
-
-/// The first attempt in the handler's group.
-#[diagnostic::do_not_recommend]
-impl<E: Event> IntoDelivery for &E {
-    fn into_delivery(
-        self,
-        options: &HandlerOptions,
-        client: Option<&Client>,
-    ) -> Result<Delivery, NoDelivery> {
-        let taken = options.kinds.is_empty()
-            || options.kinds.iter().any(|kind| {
-                let pattern = kind.parse::<vulkan::KindPattern>();
-                pattern.is_ok_and(|pattern| pattern.matches(E::KIND))
-            });
-        if options.stream != E::STREAM || !taken {
-            return Err(NoDelivery(format!(
-                "handler {:?} takes {} of stream {:?}, and is never called with kind {:?} of stream {:?}",
-                options.name,
-                match options.kinds.as_slice() {
-                    [] => "every kind".to_owned(),
-                    kinds => format!("{kinds:?}"),
-                },
-                options.stream,
-                E::KIND,
-                E::STREAM,
-            )));
-        }
-        let builder = Delivery::of(self).map_err(|error| {
-            NoDelivery(format!(
-                "a {:?} event cannot be written as JSON: {error}",
-                E::KIND
-            ))
-        })?;
-        Ok(with(builder, client)
-            .group(options.group.clone())
-            .max_attempts(options.max_attempts())
-            .build())
-    }
-}
-
-fn with(builder: DeliveryBuilder, client: Option<&Client>) -> DeliveryBuilder {
-    match client {
-        Some(client) => builder.client(client),
-        None => builder,
-    }
+async fn run_batch<S: Sync>(
+    handler: &ErasedHandler<S>,
+    deliveries: impl IntoIterator<Item = impl IntoDelivery>,
+    state: &S,
+    client: Option<&Client>,
+    at: Caller,
+) -> Vec<Handled> {
+    let options = handler.options();
+    let deliveries = deliveries.into_iter().map(|delivery| {
+        delivery
+            .into_delivery(&options, client)
+            .or_fail(at, "the delivery cannot be made")
+    });
+    let batch = Batch::of(deliveries);
+    let outcomes = vulkan::__private::attempt_batch(handler, state, &batch).await;
+    outcomes
+        .into_iter()
+        .map(|outcome| Handled::from(outcome, at))
+        .collect()
 }

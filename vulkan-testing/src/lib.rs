@@ -51,7 +51,8 @@
 //! | assert what was published | [`TestApp::published`], [`TestApp::assert_nothing_else_published`] |
 //! | assert what has become of messages | [`TestApp::group`] |
 //! | assert that the engine is sound | [`TestApp::check`] |
-//! | call a handler alone, without a database | [`call`], [`call_with`] |
+//! | call a handler alone, without a database | [`call`], [`call_with`], [`call_batch`] |
+//! | call a handler that begins a transaction | [`TestApp::call`], [`TestApp::call_batch`] |
 //! | wait for something else | [`until`], [`within`] |
 //!
 //! # Panics
@@ -69,7 +70,7 @@ mod running;
 mod wait;
 
 pub use app::{SetUp, TestApp};
-pub use call::{Handled, IntoDelivery, NoDelivery, call, call_with};
+pub use call::{Handled, IntoDelivery, NoDelivery, call, call_batch, call_with};
 pub use drain::{Drain, Drained, DrainedGroup};
 pub use group::{TestGroup, TestMessage};
 pub use published::Published;

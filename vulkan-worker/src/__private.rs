@@ -4,8 +4,8 @@ pub use crate::handler::{
     Batch, BatchHandler, BatchPayload, Call, Delivery, DeliveryArgument, FromBatch, FromDelivery,
     Handler, HandlerOptions, InBatches, IntoResult, Result,
 };
-pub use crate::runtime::attempt;
-pub use vulkan_core::{Backoff, Start};
+pub use crate::runtime::{attempt, attempt_batch};
+pub use vulkan_core::{Backoff, Breaker, Rate, Start};
 
 /// Reads the payload for the first argument of a handler.
 ///

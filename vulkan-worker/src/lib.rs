@@ -65,8 +65,13 @@
 //! |---|---|
 //! | write a handler | [`Handler`], [`HandlerOptions`], [`Delivery`] |
 //! | take more arguments with `#[handler]` | [`State`], [`FromRef`], [`FromDelivery`] |
+//! | handle several messages at once | [`BatchHandler`], [`Received`], [`Batch`], [`FromBatch`] |
+//! | go on where the attempt before came | [`Delivery::save_checkpoint`], [`Delivery::checkpoint`] |
+//! | change options without a rebuild | [`Overrides`], [`WorkerBuilder::overrides`] |
+//! | keep secrets out of errors | [`WorkerBuilder::redact`] |
 //! | have effects exactly once | [`Tx`], [`Delivery::complete_in`] |
 //! | say what an error means | [`HandlerError`], [`ResultExt`], [`Disposition`] |
+//! | have a plain job queue | [`Queue`], [`QueueWorker`] |
 //! | run handlers, and stop | [`Worker`], [`WorkerBuilder`], [`Shutdown`], [`shutdown_signal`] |
 //! | put middleware around handlers | [`WorkerBuilder::layer`], [`HandlerService`] |
 //! | listen to what a worker does | [`WorkerBuilder::on_event`], [`WorkerEvent`] |
@@ -74,20 +79,22 @@
 
 mod handler;
 mod layer;
+mod queue;
 mod runtime;
 
 pub use handler::{
-    Batch, BatchHandler, ByHand, ByHandInBatches, Call, DecodeError, Delivery, DeliveryBuilder,
-    Disposition, ErasedHandler, Failure, FromBatch, FromDelivery, FromRef, Handler, HandlerError,
-    HandlerOptions, InBatches, IntoHandler, IntoResult, OptionsError, Received, Result, ResultExt,
-    State, Tx, TxError,
+    Batch, BatchHandler, ByHand, ByHandInBatches, Call, CheckpointError, DecodeError, Delivery,
+    DeliveryBuilder, Disposition, ErasedHandler, Failure, FromBatch, FromDelivery, FromRef,
+    Handler, HandlerError, HandlerOptions, InBatches, IntoHandler, IntoResult, OptionsError,
+    Received, Result, ResultExt, State, Tx, TxError,
 };
 pub use layer::{HandlerCall, HandlerService};
+pub use queue::{Job, JobWithState, Queue, QueueWorker};
 pub use runtime::{
-    Attempt, BuildError, DatabaseCall, Interruption, IntoShutdown, Mistake, RunError, Shutdown,
-    Worker, WorkerBuilder, WorkerEvent, shutdown_signal,
+    Attempt, BuildError, DatabaseCall, Interruption, IntoShutdown, Mistake, Overrides, RunError,
+    Shutdown, Worker, WorkerBuilder, WorkerEvent, shutdown_signal,
 };
-pub use vulkan_core::{Backoff, Start};
+pub use vulkan_core::{Backoff, Breaker, Rate, Start};
 
 /// What the code written by `#[handler]` refers to. Not part of the public interface.
 #[doc(hidden)]

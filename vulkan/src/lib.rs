@@ -61,6 +61,7 @@
 //!
 //! A handler takes the payload, and then whatever it asks for:
 //! the [`Delivery`] by reference, parts of the worker's state as [`State`],
+//! the transaction that also marks the message done as [`Tx`],
 //! and types of your own that implement [`FromDelivery`].
 //! The keys of the attribute are listed at [`handler`](macro@handler).
 //!
@@ -121,6 +122,8 @@
 //! # Ok(()) }
 //! ```
 //!
+//! The crate `vulkan-testing` calls handlers as a worker does, and has a database for each test.
+//!
 //! # What is where
 //!
 //! | To do | See |
@@ -128,32 +131,39 @@
 //! | connect, migrate, make a stream | [`Client`] |
 //! | publish | [`Client::publish`], [`Client::publish_in`], [`Client::publish_many`], [`Client::publisher`]; with headers, a delay or a dedup id [`Message`] |
 //! | publish again and again | [`Schedule`], [`Cron`], [`WorkerBuilder::schedule`], [`Client::put_schedule`], [`Client::schedules`] |
-//! | handle | [`handler`](macro@handler), [`Handler`], [`Worker`] |
+//! | handle | [`handler`](macro@handler), [`Handler`], [`Worker`]; several messages at once [`Received`], [`BatchHandler`] |
+//! | have a plain job queue | [`Queue`] |
+//! | go on where the attempt before came | [`Delivery::save_checkpoint`], [`Delivery::checkpoint`] |
+//! | change options without a rebuild | [`Overrides`] |
+//! | keep secrets out of errors | [`WorkerBuilder::redact`] |
 //! | have effects exactly once | [`Tx`], [`Delivery::complete_in`] |
 //! | put middleware around handlers | [`WorkerBuilder::layer`], [`HandlerService`] |
 //! | listen to what a worker does | [`WorkerBuilder::on_event`], [`WorkerEvent`] |
 //! | write traces | the module `telemetry`, with the feature of that name |
+//! | limit a group over all workers | [`Limits`], [`HandlerOptions`], [`Client::set_prefix_limit`], [`Client::reset_breaker`] |
 //! | read without a worker | [`Client::read`], [`Client::reader`] |
 //! | look, redrive, replay, skip, pause | [`Client::overview`], [`Client::inspect`], [`Client::redrive`], [`Client::replay`], [`Client::skip`], [`Client::pause`] |
 //! | write a worker of one's own | [`engine`] |
 
 #[doc(inline)]
 pub use vulkan_core::{
-    Backoff, BackoffError, Binding, Client, Cron, CronError, DryRun, DurationError, Error, Event,
-    GroupName, GroupOptions, GroupOverview, Inspected, IntoMessage, KindPattern, LogEvent, Message,
-    Missed, Mode, NameError, OnDead, PartitionKey, Position, Problem, Published, Publisher,
-    PublisherOptions, Reader, ReaderEvents, Redrive, Refusal, Replayed, Schedule, ScheduleError,
-    ScheduleMistake, ScheduleOverview, Start, StartError, Status, Subject, engine,
+    Backoff, BackoffError, Binding, Breaker, BreakerError, Client, Cron, CronError, DryRun,
+    DurationError, Error, Event, GroupName, GroupOptions, GroupOverview, Inspected, IntoMessage,
+    KindPattern, Limit, Limits, LogEvent, Message, Missed, Mode, NameError, OnDead, PartitionKey,
+    Position, Problem, Published, Publisher, PublisherOptions, Rate, RateError, Reader,
+    ReaderEvents, Redrive, Refusal, Replayed, Schedule, ScheduleError, ScheduleMistake,
+    ScheduleOverview, Start, StartError, Status, Subject, engine,
 };
 #[doc(inline)]
 pub use vulkan_macros::{Event, handler};
 #[doc(inline)]
 pub use vulkan_worker::{
-    Attempt, Batch, BatchHandler, BuildError, DatabaseCall, DecodeError, Delivery, DeliveryBuilder,
-    Disposition, ErasedHandler, Failure, FromBatch, FromDelivery, FromRef, Handler, HandlerCall,
-    HandlerError, HandlerOptions, HandlerService, InBatches, Interruption, IntoHandler, IntoResult,
-    IntoShutdown, Mistake, OptionsError, Received, Result, ResultExt, RunError, Shutdown, State,
-    Tx, TxError, Worker, WorkerBuilder, WorkerEvent, shutdown_signal,
+    Attempt, Batch, BatchHandler, BuildError, CheckpointError, DatabaseCall, DecodeError, Delivery,
+    DeliveryBuilder, Disposition, ErasedHandler, Failure, FromBatch, FromDelivery, FromRef,
+    Handler, HandlerCall, HandlerError, HandlerOptions, HandlerService, InBatches, Interruption,
+    IntoHandler, IntoResult, IntoShutdown, Job, JobWithState, Mistake, OptionsError, Overrides,
+    Queue, QueueWorker, Received, Result, ResultExt, RunError, Shutdown, State, Tx, TxError,
+    Worker, WorkerBuilder, WorkerEvent, shutdown_signal,
 };
 
 #[cfg(feature = "telemetry")]

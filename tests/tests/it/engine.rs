@@ -2,6 +2,8 @@
 
 /// The schema itself: comments, the promised queries, housekeeping.
 mod catalog;
+/// How far a handler came: saved, found again, forgotten.
+mod checkpoints;
 /// Bare cursors: who reads, and from where.
 mod cursors;
 /// The last stable offset: what readers may see, and when.
@@ -10,6 +12,8 @@ mod horizon;
 mod lanes;
 /// Claim, settle, reap, and what operators do.
 mod lifecycle;
+/// Limits of a group, over all its workers.
+mod limits;
 /// Appending to the log: transactions, dedup ids, names and kinds.
 mod publish;
 /// Random histories, held against a model after every step.

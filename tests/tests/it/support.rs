@@ -5,12 +5,10 @@ mod group;
 mod message;
 mod publish;
 mod settlement;
-mod time;
-mod wait;
 
 pub(crate) use database::TestDb;
 pub(crate) use group::Group;
 pub(crate) use message::{Message, offsets};
 pub(crate) use publish::Publish;
 pub(crate) use settlement::{Settlement, Verdict};
-pub(crate) use wait::within;
+pub(crate) use vulkan_testing::within;

@@ -4,6 +4,8 @@
 mod batch;
 /// Mistakes in how a worker is put together, told all at once.
 mod build;
+/// How far a handler came, for the attempt after it.
+mod checkpoints;
 /// The database goes away, comes back, wakes and is left in peace.
 mod database;
 /// What a worker tells its listeners, and its log.
@@ -20,10 +22,18 @@ mod handling;
 mod keyed;
 /// Layers of `tower` around handlers.
 mod layers;
+/// Limits of a group, over all its workers.
+mod limits;
+/// Options changed where the program runs.
+mod overrides;
 /// Whose messages get the slots of a process: priorities and weights.
 mod priorities;
 /// Workers that are processes: told to stop, killed, and killed by their messages.
 mod processes;
+/// A stream with one group as a plain job queue.
+mod queue;
+/// Secrets that errors do not give away.
+mod redact;
 /// Recurring events, fired by whoever lives.
 mod schedules;
 /// Told to stop: what ends, what goes back, how fast.
@@ -33,6 +43,8 @@ mod slow;
 
 /// `Tx`: the transaction that also marks the message done.
 mod tx;
+/// Effects in a `Tx` while processes are killed in mid-transaction.
+mod tx_killed;
 
 /// Handlers made of closures, and workers that run until dropped.
 mod support;

@@ -19,8 +19,10 @@ pub struct Look {
     pub due: bool,
     /// Publishers are in flight: looking again soon pays.
     pub pending: bool,
-    /// How long until the next retry or delayed message falls due.
+    /// How long until the next retry or delayed message falls due, or the group's rate or breaker lets it go on.
     pub next_in: Option<Duration>,
+    /// What the group has in flight or begins is limited: what ends may make room for more.
+    pub limited: bool,
 }
 
 #[derive(FromRow)]
@@ -29,6 +31,7 @@ struct Row {
     due: bool,
     pending: bool,
     wait: Option<PgInterval>,
+    limited: bool,
 }
 
 impl Client {
@@ -53,6 +56,7 @@ impl Client {
                 due: row.due,
                 pending: row.pending,
                 next_in: row.wait.map(duration),
+                limited: row.limited,
             })
             .collect())
     }

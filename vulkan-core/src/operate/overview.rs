@@ -42,6 +42,10 @@ pub struct GroupOverview {
     pub blocked_heads: Option<Vec<i64>>,
     /// The server processes whose unfinished publish holds the stream back.
     pub lso_held_by: Option<Vec<i32>>,
+    /// How the group's circuit breaker stands, if it has one: `closed`, `open` or `half-open`.
+    pub breaker: Option<String>,
+    /// Until when it is open.
+    pub breaker_until: Option<DateTime<Utc>>,
 }
 
 impl Client {

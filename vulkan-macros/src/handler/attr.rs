@@ -2,28 +2,13 @@ use std::time::Duration;
 
 use proc_macro2::TokenStream;
 use syn::{Path, parse_quote};
-use vulkan_names::{Backoff, MAX_RETRIES, Start, Subject, check_name, check_pattern};
+use vulkan_names::{
+    Backoff, Breaker, HANDLER_KEYS, MAX_RETRIES, Rate, Start, Subject, check_name, check_pattern,
+};
 
 use crate::ctxt::Ctxt;
-use crate::entry::{Entries, Key};
+use crate::entry::Entries;
 use crate::value;
-
-const KEYS: &[Key] = &[
-    Key::new("stream", r#""orders""#),
-    Key::new("group", r#""fraud""#),
-    Key::new("kinds", r#"["order.placed", "order.*.paid"]"#),
-    Key::new("retries", "5"),
-    Key::new("backoff", r#""2s..5m""#),
-    Key::new("timeout", r#""30s""#),
-    Key::new("lease", r#""30s""#),
-    Key::new("concurrency", "8"),
-    Key::new("batch", "100"),
-    Key::new("priority", "10"),
-    Key::new("weight", "4"),
-    Key::new("start", r#""latest""#),
-    Key::new("name", r#""screen""#),
-    Key::new("crate", "::vulkan"),
-];
 
 /// The keys as they were written. What is wrong or absent is `None`.
 pub(super) struct Attr {
@@ -40,6 +25,12 @@ pub(super) struct Attr {
     pub(super) in_batches: bool,
     pub(super) priority: Option<i32>,
     pub(super) weight: Option<u32>,
+    pub(super) max_in_flight: Option<u32>,
+    pub(super) max_in_flight_per_prefix: Option<u32>,
+    pub(super) prefix_delimiter: Option<String>,
+    pub(super) rate: Option<Rate>,
+    pub(super) burst: Option<u32>,
+    pub(super) breaker: Option<Breaker>,
     pub(super) start: Option<Start>,
     pub(super) name: Option<String>,
     pub(super) vulkan: Path,
@@ -47,8 +38,8 @@ pub(super) struct Attr {
 
 impl Attr {
     pub(super) fn read(cx: &Ctxt, tokens: TokenStream) -> Self {
-        let entries = Entries::read(cx, KEYS, tokens);
-        entries.require(cx, "handler", KEYS, &["stream", "group"]);
+        let entries = Entries::read(cx, HANDLER_KEYS, tokens);
+        entries.require(cx, "handler", HANDLER_KEYS, &["stream", "group"]);
         let mut attr = Self {
             stream: None,
             group: None,
@@ -62,6 +53,12 @@ impl Attr {
             in_batches: false,
             priority: None,
             weight: None,
+            max_in_flight: None,
+            max_in_flight_per_prefix: None,
+            prefix_delimiter: None,
+            rate: None,
+            burst: None,
+            breaker: None,
             start: None,
             name: None,
             vulkan: parse_quote!(::vulkan),
@@ -87,6 +84,20 @@ impl Attr {
                 "weight" => attr.weight = value::integer(cx, entry, 1..=u32::MAX),
                 "timeout" => attr.timeout = value::duration(cx, entry),
                 "lease" => attr.lease = value::duration(cx, entry),
+                "max_in_flight" => attr.max_in_flight = value::integer(cx, entry, 1..=u32::MAX),
+                "max_in_flight_per_prefix" => {
+                    attr.max_in_flight_per_prefix = value::integer(cx, entry, 1..=u32::MAX);
+                }
+                "prefix_delimiter" => {
+                    attr.prefix_delimiter =
+                        value::text(cx, entry, |text| match text.chars().count() {
+                            1..=16 => Ok(text.to_owned()),
+                            _ => Err("`prefix_delimiter` has 1 to 16 characters"),
+                        });
+                }
+                "rate" => attr.rate = value::text(cx, entry, str::parse),
+                "burst" => attr.burst = value::integer(cx, entry, 1..=u32::MAX),
+                "breaker" => attr.breaker = value::text(cx, entry, str::parse),
                 "start" => attr.start = value::text(cx, entry, str::parse),
                 "backoff" => {
                     attr.backoff = value::text(cx, entry, |text| {
@@ -97,6 +108,11 @@ impl Attr {
                 "crate" => attr.vulkan = value::path(cx, entry).unwrap_or(attr.vulkan),
                 key => unreachable!("`{key}` is in the list of keys and not read"),
             }
+        }
+        if let Some(burst) = entries.list.iter().find(|entry| entry.key.name == "burst")
+            && !entries.list.iter().any(|entry| entry.key.name == "rate")
+        {
+            cx.error(burst.value_or_key(), "`burst` does nothing without `rate`");
         }
         attr
     }

@@ -215,6 +215,40 @@ fn options(handler: &Handler<'_>) -> TokenStream {
     if let Some(weight) = attr.weight {
         options.extend(quote!(.weight(#weight)));
     }
+    for (method, limit) in [
+        ("max_in_flight", attr.max_in_flight),
+        ("max_in_flight_per_prefix", attr.max_in_flight_per_prefix),
+        ("burst", attr.burst),
+    ] {
+        if let Some(limit) = limit {
+            let (method, limit) = (format_ident!("{method}"), Literal::u32_unsuffixed(limit));
+            options.extend(quote!(.#method(#limit)));
+        }
+    }
+    if let Some(delimiter) = &attr.prefix_delimiter {
+        options.extend(quote!(.prefix_delimiter(#delimiter)));
+    }
+    if let Some(rate) = attr.rate {
+        let (attempts, per) = (rate.attempts, duration(rate.per));
+        options.extend(quote!(.rate(#vulkan::__private::Rate::new(#attempts, #per))));
+    }
+    if let Some(breaker) = attr.breaker {
+        let (percent, attempts, probes) = (
+            breaker.failure_percent,
+            breaker.min_attempts,
+            breaker.probes,
+        );
+        let [window, pause, max_pause] =
+            [breaker.window, breaker.pause, breaker.max_pause].map(duration);
+        options.extend(quote!(.breaker(#vulkan::__private::Breaker {
+            failure_percent: #percent,
+            min_attempts: #attempts,
+            window: #window,
+            pause: #pause,
+            max_pause: #max_pause,
+            probes: #probes,
+        })));
+    }
     if let Some(start) = attr.start {
         let start = match start {
             Start::Earliest => quote!(Earliest),

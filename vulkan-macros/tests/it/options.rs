@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vulkan::{Backoff, Handler, HandlerOptions, Start, handler};
+use vulkan::{Backoff, Breaker, Handler, HandlerOptions, Rate, Start, handler};
 
 fn options(handler: &impl Handler<()>) -> HandlerOptions {
     handler.options()
@@ -20,6 +20,12 @@ async fn short(_order: u64) {}
     timeout = "1m30s",
     lease = "45s",
     concurrency = 8,
+    max_in_flight = 100,
+    max_in_flight_per_prefix = 5,
+    prefix_delimiter = "/",
+    rate = "6000/m",
+    burst = 20,
+    breaker = "50% of 20 in 1m, pause 5s..1m, probe 2",
     start = "latest",
     name = "screen.v2",
 )]
@@ -47,6 +53,17 @@ fn every_key() {
         .timeout(Duration::from_secs(90))
         .lease(Duration::from_secs(45))
         .concurrency(8)
+        .max_in_flight(100)
+        .max_in_flight_per_prefix(5)
+        .prefix_delimiter("/")
+        .rate(Rate::new(6000, Duration::from_secs(60)))
+        .burst(20)
+        .breaker(Breaker {
+            pause: Duration::from_secs(5),
+            max_pause: Duration::from_secs(60),
+            probes: 2,
+            ..Breaker::DEFAULT
+        })
         .start(Start::Latest)
         .name("screen.v2");
     assert_eq!(options(&long {}), expected);

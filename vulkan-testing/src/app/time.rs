@@ -15,8 +15,9 @@ const TRIES: u32 = 5;
 impl TestApp {
     /// Moves time forward: what falls due within that span is due when this returns.
     ///
-    /// That goes for backoffs, snoozes and delays, leases, dedup windows and slots of the log, and whatever else the schema `vulkan` keeps
-    /// as a time: all stored times go back by the span. Leases that have run out are taken back, as when
+    /// That goes for backoffs, snoozes and delays, leases, schedules, dedup windows and slots of the log, and whatever else the
+    /// schema `vulkan` keeps as a time: all stored times go back by the span. A schedule by cron fires then, and goes on by the clock on
+    /// the wall, which has not moved: move by whole days to keep it at its time of day. Leases that have run out are taken back, as when
     /// a worker gives no sign of life for so long; one that runs beside the test has lost its messages then. What is in
     /// your own tables stays as it is, and so does a timer in your program.
     ///

@@ -37,6 +37,8 @@ pub(super) struct Look {
     due_in: Option<f64>,
     /// Something was claimed during the look.
     claimed: bool,
+    /// A schedule is due, or has yet to be planned.
+    ticks: bool,
 }
 
 impl Look {
@@ -56,7 +58,8 @@ impl Look {
     }
 
     fn is_idle(&self, soon: Duration) -> bool {
-        self.made && self.processing == 0 && !self.due && !self.claimed && !self.is_soon(soon)
+        let is_still = self.processing == 0 && !self.claimed && !self.ticks;
+        self.made && is_still && !self.due && !self.is_soon(soon)
     }
 }
 
@@ -93,13 +96,16 @@ pub(super) fn reasons(looks: &[Look], soon: Duration) -> String {
         if look.claimed {
             reasons.push("messages are being claimed".to_owned());
         }
+        if look.ticks {
+            reasons.push("a schedule is due".to_owned());
+        }
         let (stream, group) = (&look.stream, &look.consumer_group);
+        let name = match stream.as_str() {
+            "" => "no group".to_owned(),
+            _ => format!("group {group:?} of stream {stream:?}"),
+        };
         // Writing to a String cannot fail.
-        let _ = writeln!(
-            text,
-            "  group {group:?} of stream {stream:?}: {}",
-            reasons.join(", ")
-        );
+        let _ = writeln!(text, "  {name}: {}", reasons.join(", "));
     }
     text
 }

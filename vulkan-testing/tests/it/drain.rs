@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use vulkan::{Client, Delivery, DryRun, Event, HandlerError, State, handler};
+use vulkan::{Client, Delivery, DryRun, Event, HandlerError, State, Tx, handler};
 use vulkan_testing::{Running, TestApp, until};
 
 use crate::support::{OrderPlaced, audit, failure, message};
@@ -158,7 +158,7 @@ async fn a_drain_in_vain_says_what_is_left() {
 async fn a_worker_that_cannot_be_built_says_why() {
     let app = TestApp::new().await;
     let text = failure(app.drain(app.worker().concurrency(0)).into_future()).await;
-    assert!(text.contains("no handler is registered"), "{text}");
+    assert!(text.contains("add one with .register(..)"), "{text}");
     assert!(text.contains("concurrency is zero"), "{text}");
 }
 
@@ -190,4 +190,64 @@ async fn what_a_killed_worker_held_is_drained_when_its_leases_are_lost() {
     });
     assert_eq!(app.drain(worker).await.done(), 1);
     group.assert_attempts(offset, 2).await;
+}
+
+#[derive(serde::Serialize, serde::Deserialize, Event)]
+#[event(stream = "second", kind = "step.done")]
+struct Second {
+    #[event(key)]
+    nth: u64,
+}
+
+#[derive(serde::Serialize, serde::Deserialize, Event)]
+#[event(stream = "third", kind = "step.done")]
+struct Third {
+    nth: u64,
+}
+
+#[handler(stream = "orders", group = "chain", backoff = "5ms..5ms")]
+async fn first(
+    order: OrderPlaced,
+    cx: &Delivery,
+    mut tx: Tx,
+    client: State<Client>,
+) -> vulkan::Result {
+    let next = Second { nth: order.id };
+    client.publish_in(&mut *tx, &next).await?;
+    match cx.attempt() {
+        1 if order.id % 2 == 0 => Err("once more".into()),
+        _ => Ok(()),
+    }
+}
+
+#[handler(stream = "second", group = "chain")]
+async fn second(event: Second, mut tx: Tx, client: State<Client>) -> vulkan::Result {
+    client
+        .publish_in(&mut *tx, &Third { nth: event.nth })
+        .await?;
+    Ok(())
+}
+
+#[handler(stream = "third", group = "chain")]
+async fn third(_: Third) {}
+
+/// One message after the other, so that each drain comes upon every gap between publishing and claiming.
+#[tokio::test]
+async fn a_chain_of_transactions_is_drained_to_its_end() {
+    let app = TestApp::with_setup(async |client| {
+        for stream in ["orders", "second", "third"] {
+            client.create_stream(stream).await?;
+        }
+        Ok(())
+    })
+    .await;
+    for id in 0..25 {
+        app.publish(&OrderPlaced { id }).await;
+        let worker = app.worker().state(app.client().clone());
+        let worker = worker.register(first).register(second).register(third);
+        let report = app.drain(worker).await;
+        assert_eq!((report.done(), report.groups[2].done()), (3, 1), "{report}");
+    }
+    app.published::<Third>().assert_count(25).await;
+    app.check().await;
 }

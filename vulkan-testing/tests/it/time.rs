@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use vulkan::{DryRun, Position};
+use vulkan::{DryRun, Position, Schedule, handler};
 use vulkan_testing::TestApp;
 
 use crate::support::{OrderPlaced, audit, message};
@@ -166,5 +166,84 @@ async fn time_moves_under_load() {
     let drain = app.drain(app.worker().register(audit)).into_future();
     let (report, ()) = tokio::join!(drain, moving);
     assert_eq!(report.done(), 600, "{report}");
+    app.check().await;
+}
+
+#[tokio::test]
+async fn schedules_fire_as_time_moves() {
+    let app = TestApp::new().await;
+    app.client().create_stream("orders").await.unwrap();
+    let hourly = Schedule::every("hourly", Duration::from_secs(3600)).event(&OrderPlaced { id: 1 });
+    let nightly = Schedule::cron("nightly", "0 3 * * *").event(&OrderPlaced { id: 2 });
+    let worker = || {
+        app.worker()
+            .schedule(hourly.clone())
+            .schedule(nightly.clone())
+            .register(audit)
+    };
+    let planning = app
+        .worker()
+        .schedule(hourly.clone())
+        .schedule(nightly.clone());
+    assert_eq!(app.drain(planning).await.groups.len(), 0);
+
+    app.advance(Duration::from_secs(24 * 3600)).await;
+    // By default one event for all the hours that nobody was there.
+    assert_eq!(app.drain(worker()).await.done(), 2);
+    for id in [1, 2] {
+        let orders = app.published::<OrderPlaced>();
+        orders
+            .matching(move |order| order.id == id)
+            .assert_count(1)
+            .await;
+    }
+    app.assert_nothing_else_published().await;
+    app.check().await;
+}
+
+#[handler(stream = "orders", group = "limited", rate = "2/h", burst = 2)]
+async fn limited(_: OrderPlaced) {}
+
+#[tokio::test]
+async fn a_rate_grants_more_as_time_moves() {
+    let app = TestApp::new().await;
+    app.publish_many(&[1, 2, 3, 4, 5].map(|id| OrderPlaced { id }))
+        .await;
+    let drain = async || app.drain(app.worker().register(limited)).await.done();
+    assert_eq!(drain().await, 2);
+    assert_eq!(drain().await, 0);
+    app.advance(Duration::from_secs(1800)).await;
+    assert_eq!(drain().await, 1);
+    app.advance(Duration::from_secs(3600)).await;
+    assert_eq!(drain().await, 2);
+    app.check().await;
+}
+
+#[handler(
+    stream = "orders",
+    group = "breaking",
+    retries = 0,
+    breaker = "50% of 2 in 1m, pause 1h"
+)]
+async fn breaking(order: OrderPlaced) -> vulkan::Result {
+    match order.id {
+        1 => Err("down".into()),
+        _ => Ok(()),
+    }
+}
+
+#[tokio::test]
+async fn a_breaker_lets_probes_through_as_time_moves() {
+    let app = TestApp::new().await;
+    let drain = async || app.drain(app.worker().register(breaking)).await;
+    for _ in 0..2 {
+        app.publish(&OrderPlaced { id: 1 }).await;
+        drain().await;
+    }
+    app.publish_many(&[2, 3, 4].map(|id| OrderPlaced { id }))
+        .await;
+    assert_eq!(drain().await.groups[0].waiting, 3);
+    app.advance(Duration::from_secs(3600)).await;
+    assert_eq!(drain().await.done(), 3);
     app.check().await;
 }

@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -10,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use vulkan_core::Event;
 use vulkan_core::engine::{self, Held};
 
+use super::checkpoint::{self, CheckpointError, Checkpoints};
 use super::decode::{self, DecodeError};
 use super::delivery_builder::DeliveryBuilder;
 use super::tx::Tx;
@@ -53,6 +55,7 @@ pub struct Delivery {
     pub(crate) held: Option<Held>,
     /// The transaction of its handler.
     pub(crate) tx: Arc<TxSlot>,
+    pub(crate) checkpoints: Checkpoints,
 }
 
 impl Delivery {
@@ -154,6 +157,63 @@ impl Delivery {
         decode::decode(&self.payload)
     }
 
+    /// What an earlier attempt saved with [`save_checkpoint`](Self::save_checkpoint), if one did: in this process or
+    /// another, before a crash, a failure or a redrive. A replay begins without.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError`]: the database does not answer, or what was saved is no `T`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use vulkan_worker::{Delivery, Result};
+    ///
+    /// async fn import(files: Vec<String>, cx: &Delivery) -> Result {
+    ///     let done: usize = cx.checkpoint().await?.unwrap_or(0);
+    ///     for (nth, file) in files.iter().enumerate().skip(done) {
+    ///         println!("{file}");
+    ///         cx.save_checkpoint(&(nth + 1)).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> vulkan_worker::Result {
+    /// // In a test the delivery keeps it, and can begin with one.
+    /// let files = ["a.csv", "b.csv"];
+    /// let delivery = Delivery::builder_json(&files)?.checkpoint(&1)?.build();
+    /// import(delivery.decode()?, &delivery).await?;
+    /// assert_eq!(delivery.checkpoint().await?, Some(2));
+    /// # Ok(()) }
+    /// ```
+    pub async fn checkpoint<T: DeserializeOwned>(&self) -> Result<Option<T>, CheckpointError> {
+        self.checkpoints.read().await
+    }
+
+    /// Saves how far the handler came, for the attempt after this one, in place of what was saved before. It is durable when
+    /// this returns, whatever becomes of the attempt, and of a [`Tx`], too. At most a megabyte of JSON.
+    ///
+    /// Who has lost the lease saves nothing: the next attempt goes on from what it found.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it still runs to its end.
+    pub async fn save_checkpoint<T: Serialize + ?Sized>(
+        &self,
+        value: &T,
+    ) -> Result<(), CheckpointError> {
+        let value = checkpoint::encode(value)?;
+        self.checkpoints.save(&value).await
+    }
+
     /// Begins the transaction that also marks the message done, as an argument of type [`Tx`] does before the handler.
     ///
     /// # Errors
@@ -243,6 +303,7 @@ impl Delivery {
             cancellation: self.cancellation.clone(),
             held: self.held,
             tx: Arc::clone(&self.tx),
+            checkpoints: self.checkpoints.clone(),
         }
     }
 

@@ -1,11 +1,13 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 use vulkan_core::Client;
 
+use super::checkpoint::{self, CheckpointError, Checkpoints};
 use super::delivery::Delivery;
 use super::options::HandlerOptions;
 use super::tx_slot::{TxSlot, TxSource};
@@ -25,6 +27,7 @@ use super::tx_slot::{TxSlot, TxSource};
 /// | published_at | now |
 /// | cancellation | a token that nobody cancels |
 /// | client | none: a [`Tx`](super::Tx) cannot begin |
+/// | checkpoint | none |
 ///
 /// # Examples
 ///
@@ -60,6 +63,7 @@ impl DeliveryBuilder {
             cancellation: CancellationToken::new(),
             held: None,
             tx: Arc::default(),
+            checkpoints: Checkpoints::default(),
         })
     }
 
@@ -133,6 +137,17 @@ impl DeliveryBuilder {
     pub fn client(mut self, client: &Client) -> Self {
         self.0.tx = Arc::new(TxSlot::new(TxSource::unlimited(client.clone())));
         self
+    }
+
+    /// What an earlier attempt has saved.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Encode`] if `value` cannot be written as JSON.
+    pub fn checkpoint<T: Serialize + ?Sized>(mut self, value: &T) -> Result<Self, CheckpointError> {
+        let value = checkpoint::encode(value)?;
+        self.0.checkpoints = Checkpoints::Kept(Arc::new(Mutex::new(Some(value))));
+        Ok(self)
     }
 
     /// The delivery.

@@ -3,6 +3,10 @@ use std::fmt;
 use std::iter;
 use std::time::Duration;
 
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::checkpoint::{self, CheckpointError};
 use super::decode::DecodeError;
 use super::error_message;
 use super::failure::Failure;
@@ -20,6 +24,7 @@ type BoxError = Box<dyn Error + Send + Sync + 'static>;
 /// | [`retry_in`](Self::retry_in) | yes | the handler |
 /// | [`snooze`](Self::snooze) | no | the handler |
 /// | [`dead`](Self::dead), or `?` on a [`DecodeError`] | yes, the last | nobody |
+/// | any of them, [`with_checkpoint`](Self::with_checkpoint) | as before | as before |
 ///
 /// The type deliberately does not implement [`std::error::Error`]:
 /// only so can every error convert into it.
@@ -52,6 +57,7 @@ pub struct HandlerError(Box<Inner>);
 struct Inner {
     disposition: Disposition,
     cause: Option<BoxError>,
+    checkpoint: Option<Box<RawValue>>,
 }
 
 /// What is to become of a delivery after an error.
@@ -105,7 +111,11 @@ impl HandlerError {
     }
 
     fn new(disposition: Disposition, cause: Option<BoxError>) -> Self {
-        Self(Box::new(Inner { disposition, cause }))
+        Self(Box::new(Inner {
+            disposition,
+            cause,
+            checkpoint: None,
+        }))
     }
 
     /// What is to become of the delivery.
@@ -120,6 +130,39 @@ impl HandlerError {
         self
     }
 
+    /// The same error, with what the next attempt finds as its [checkpoint](crate::Delivery::checkpoint). It is saved
+    /// before the message can be handed out again.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Encode`] if `value` cannot be written as JSON.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use vulkan_worker::{Delivery, HandlerError, Result};
+    ///
+    /// async fn poll(job: String, cx: &Delivery) -> Result {
+    ///     let asked: u32 = cx.checkpoint().await?.unwrap_or(0);
+    ///     println!("{job} was asked for {asked} times");
+    ///     Err(HandlerError::snooze(Duration::from_secs(60)).with_checkpoint(&(asked + 1))?)
+    /// }
+    /// # _ = poll;
+    /// ```
+    pub fn with_checkpoint<T: Serialize + ?Sized>(
+        mut self,
+        value: &T,
+    ) -> Result<Self, CheckpointError> {
+        self.0.checkpoint = Some(checkpoint::encode(value)?);
+        Ok(self)
+    }
+
+    /// The checkpoint it takes along.
+    pub(crate) fn checkpoint(&self) -> Option<&RawValue> {
+        self.0.checkpoint.as_deref()
+    }
+
     /// The error that was converted, if there was one.
     pub fn cause(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
         self.0.cause.as_deref()
@@ -131,8 +174,13 @@ impl HandlerError {
     /// NUL, which no database text can hold, is replaced,
     /// and the whole is cut to [`MAX_MESSAGE_LEN`](Self::MAX_MESSAGE_LEN) bytes.
     pub fn message(&self) -> String {
+        self.message_of(error_message::MAX_MESSAGE_LEN)
+    }
+
+    /// The same, cut to another length.
+    pub(crate) fn message_of(&self, max_len: usize) -> String {
         match (&self.0.cause, self.0.disposition) {
-            (Some(cause), _) => error_message::of(&**cause),
+            (Some(cause), _) => error_message::of(&**cause, max_len),
             (None, Disposition::Snooze { after }) => format!("snoozed for {after:?}"),
             (None, _) => "failed without a reason".into(),
         }

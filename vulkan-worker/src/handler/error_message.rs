@@ -3,34 +3,53 @@ use std::fmt::{self, Write};
 use std::iter;
 
 /// See [`HandlerError::MAX_MESSAGE_LEN`](super::HandlerError::MAX_MESSAGE_LEN).
-pub(super) const MAX_MESSAGE_LEN: usize = 4096;
+pub(crate) const MAX_MESSAGE_LEN: usize = 4096;
 
 /// How many sources are followed. No honest chain is longer, and a dishonest one may be endless.
 pub(super) const MAX_DEPTH: usize = 64;
 
 /// The error and its sources as one line.
-pub(super) fn of(error: &(dyn Error + 'static)) -> String {
-    let mut message = Capped::default();
+pub(super) fn of(error: &(dyn Error + 'static), max_len: usize) -> String {
+    let mut message = Capped::new(max_len);
     for error in iter::successors(Some(error), |&error| error.source()).take(MAX_DEPTH) {
-        let mut level = Capped::default();
+        let mut level = Capped::new(max_len);
         // An error of formatting means that the level is full or its `Display` gave up;
         // what has been written is worth showing in both cases.
         let _ = write!(level, "{error}");
         // Many errors print their source themselves.
-        if message.0.contains(&level.0) {
+        if message.text.contains(&level.text) {
             continue;
         }
-        let separator = if message.0.is_empty() { "" } else { ": " };
-        if write!(message, "{separator}{}", level.0).is_err() {
+        let separator = if message.text.is_empty() { "" } else { ": " };
+        if write!(message, "{separator}{}", level.text).is_err() {
             break;
         }
     }
-    message.0
+    message.text
 }
 
-/// A text that stops growing at [`MAX_MESSAGE_LEN`] and holds no NUL.
-#[derive(Default)]
-struct Capped(String);
+/// A text cut to the length of a message, NUL replaced.
+pub(crate) fn cut(text: &str) -> String {
+    let mut message = Capped::new(MAX_MESSAGE_LEN);
+    // An error means that it is full.
+    let _ = message.write_str(text);
+    message.text
+}
+
+/// A text that stops growing at a length and holds no NUL.
+struct Capped {
+    text: String,
+    max_len: usize,
+}
+
+impl Capped {
+    fn new(max_len: usize) -> Self {
+        Self {
+            text: String::new(),
+            max_len,
+        }
+    }
+}
 
 impl Write for Capped {
     fn write_str(&mut self, text: &str) -> fmt::Result {
@@ -40,10 +59,10 @@ impl Write for Capped {
             } else {
                 c
             };
-            if self.0.len() + c.len_utf8() > MAX_MESSAGE_LEN {
+            if self.text.len() + c.len_utf8() > self.max_len {
                 return Err(fmt::Error);
             }
-            self.0.push(c);
+            self.text.push(c);
         }
         Ok(())
     }
@@ -72,7 +91,7 @@ mod tests {
         let chain = levels.iter().rev().fold(None, |source, text| {
             Some(Box::new(Level((*text).to_owned(), source)))
         });
-        of(&*chain.unwrap())
+        of(&*chain.unwrap(), MAX_MESSAGE_LEN)
     }
 
     #[test]
@@ -116,6 +135,6 @@ mod tests {
             }
         }
 
-        assert_eq!(of(&Endless), "again");
+        assert_eq!(of(&Endless, MAX_MESSAGE_LEN), "again");
     }
 }

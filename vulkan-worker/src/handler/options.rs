@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use vulkan_core::{Backoff, Start};
+use vulkan_core::{Backoff, Breaker, Limit, Limits, Rate, Start};
 
 /// Which deliveries a handler takes, and how they are tried again.
 ///
@@ -62,6 +62,18 @@ pub struct HandlerOptions {
     pub priority: Option<i32>,
     /// How large its share of the slots is among handlers of one priority. 1 unless set.
     pub weight: Option<u32>,
+    /// How many deliveries of the group are in flight at once, over all workers.
+    pub max_in_flight: Option<u32>,
+    /// How many deliveries of each key prefix are in flight at once, over all workers.
+    pub max_in_flight_per_prefix: Option<u32>,
+    /// The prefix of a key is what stands before the first of these. `":"` unless set.
+    pub prefix_delimiter: Option<Cow<'static, str>>,
+    /// How many attempts of the group begin in a time, over all workers.
+    pub rate: Option<Rate>,
+    /// How many of them may begin at once after a quiet time. A tenth of a second's worth unless set.
+    pub burst: Option<u32>,
+    /// When the group rests, because its attempts fail.
+    pub breaker: Option<Breaker>,
     /// Where a group that does not exist yet begins.
     pub start: Option<Start>,
 }
@@ -73,6 +85,8 @@ impl HandlerOptions {
     pub const DEFAULT_BACKOFF: Backoff = Backoff::DEFAULT;
     /// The lease of a group that asks for none: thirty seconds.
     pub const DEFAULT_LEASE: Duration = Duration::from_secs(30);
+    /// The shortest lease: a tenth of a second. Workers extend their leases three times within one.
+    pub const MIN_LEASE: Duration = Duration::from_millis(100);
     /// The start of a group that asks for none: the oldest event there is.
     pub const DEFAULT_START: Start = Start::Earliest;
 
@@ -97,6 +111,12 @@ impl HandlerOptions {
             batch: None,
             priority: None,
             weight: None,
+            max_in_flight: None,
+            max_in_flight_per_prefix: None,
+            prefix_delimiter: None,
+            rate: None,
+            burst: None,
+            breaker: None,
             start: None,
         }
     }
@@ -172,6 +192,60 @@ impl HandlerOptions {
     pub fn batch(mut self, most: usize) -> Self {
         self.batch = Some(most);
         self
+    }
+
+    /// Sets how many deliveries of the group are in flight at once, over all workers.
+    ///
+    /// In flight is what a worker has been given: what waits there for a slot, too. It is the group's: all its
+    /// handlers together have this many.
+    pub fn max_in_flight(mut self, deliveries: u32) -> Self {
+        self.max_in_flight = Some(deliveries);
+        self
+    }
+
+    /// Sets how many deliveries of each key prefix are in flight at once, over all workers.
+    ///
+    /// With keys like `tenant-7:order-12` no tenant can take all the workers: the cursor passes over what a
+    /// tenant has too much of, which waits while others go on.
+    pub fn max_in_flight_per_prefix(mut self, deliveries: u32) -> Self {
+        self.max_in_flight_per_prefix = Some(deliveries);
+        self
+    }
+
+    /// Sets what ends the prefix of a key: 1 to 16 characters.
+    pub fn prefix_delimiter(mut self, delimiter: impl Into<Cow<'static, str>>) -> Self {
+        self.prefix_delimiter = Some(delimiter.into());
+        self
+    }
+
+    /// Sets how many attempts of the group begin in a time, over all workers. Retries are attempts, too.
+    pub fn rate(mut self, rate: Rate) -> Self {
+        self.rate = Some(rate);
+        self
+    }
+
+    /// Sets how many attempts may begin at once after a quiet time, where there is a rate.
+    pub fn burst(mut self, attempts: u32) -> Self {
+        self.burst = Some(attempts);
+        self
+    }
+
+    /// Sets when the group rests, because its attempts fail.
+    pub fn breaker(mut self, breaker: Breaker) -> Self {
+        self.breaker = Some(breaker);
+        self
+    }
+
+    /// The limits among the options. What is not set keeps what the group has.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            max_in_flight: self.max_in_flight.map(Limit::At),
+            max_in_flight_per_prefix: self.max_in_flight_per_prefix.map(Limit::At),
+            prefix_delimiter: self.prefix_delimiter.as_deref().map(str::to_owned),
+            rate: self.rate.map(Limit::At),
+            burst: self.burst.map(Limit::At),
+            breaker: self.breaker.map(Limit::At),
+        }
     }
 
     /// Sets where a group that does not exist yet begins.

@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use vulkan_names::{Backoff, MAX_RETRIES, NameError, Subject, check_name, check_pattern};
+use vulkan_names::{
+    Backoff, BreakerError, MAX_RETRIES, NameError, Subject, check_name, check_pattern,
+};
 
 use super::HandlerOptions;
 
@@ -23,6 +25,15 @@ pub enum OptionsError {
         /// The field of [`HandlerOptions`].
         field: &'static str,
     },
+    /// A lease that no worker can keep.
+    #[error(
+        "lease {lease:?} is shorter than {:?}; it bounds how late a crash is noticed, not how long a handler may take",
+        HandlerOptions::MIN_LEASE
+    )]
+    ShortLease {
+        /// The lease asked for.
+        lease: Duration,
+    },
     /// More retries than anybody means.
     #[error("{retries} retries are more than {MAX_RETRIES}")]
     TooManyRetries {
@@ -38,6 +49,23 @@ pub enum OptionsError {
     BackoffReversed {
         /// The backoff asked for.
         backoff: Backoff,
+    },
+    /// A breaker with a number or a time out of its range.
+    #[error(transparent)]
+    Breaker(#[from] BreakerError),
+    /// A delimiter nobody could split at.
+    #[error("prefix_delimiter has {length} characters, and must have 1 to 16")]
+    Delimiter {
+        /// How many it has.
+        length: usize,
+    },
+    /// An option that does nothing without another.
+    #[error("{field} does nothing without {needs}")]
+    Without {
+        /// The field of [`HandlerOptions`].
+        field: &'static str,
+        /// The field it needs.
+        needs: &'static str,
     },
 }
 
@@ -77,7 +105,28 @@ impl HandlerOptions {
         if let Some(backoff) = self.backoff.filter(|backoff| backoff.initial > backoff.max) {
             errors.push(OptionsError::BackoffReversed { backoff });
         }
+        if let Some(error) = self.breaker.and_then(|breaker| breaker.check().err()) {
+            errors.push(OptionsError::Breaker(error));
+        }
+        let delimiter = self.prefix_delimiter.as_ref();
+        if let Some(length) = delimiter
+            .map(|text| text.chars().count())
+            .filter(|length| !(1..=16).contains(length))
+        {
+            errors.push(OptionsError::Delimiter { length });
+        }
+        if self.burst.is_some() && self.rate.is_none() {
+            errors.push(OptionsError::Without {
+                field: "burst",
+                needs: "rate",
+            });
+        }
+        let short = |lease: &Duration| !lease.is_zero() && *lease < Self::MIN_LEASE;
+        if let Some(lease) = self.lease.filter(short) {
+            errors.push(OptionsError::ShortLease { lease });
+        }
         let initial = self.backoff.map(|backoff| backoff.initial);
+        let no_rate = |rate: vulkan_names::Rate| rate.attempts == 0 || rate.per.is_zero();
         let zeros = [
             ("backoff", initial == Some(Duration::ZERO)),
             ("timeout", self.timeout == Some(Duration::ZERO)),
@@ -85,6 +134,13 @@ impl HandlerOptions {
             ("concurrency", self.concurrency == Some(0)),
             ("batch", self.batch == Some(0)),
             ("weight", self.weight == Some(0)),
+            ("max_in_flight", self.max_in_flight == Some(0)),
+            (
+                "max_in_flight_per_prefix",
+                self.max_in_flight_per_prefix == Some(0),
+            ),
+            ("rate", self.rate.is_some_and(no_rate)),
+            ("burst", self.burst == Some(0)),
         ];
         let zeros = zeros.into_iter().filter(|(_, is_zero)| *is_zero);
         errors.extend(zeros.map(|(field, _)| OptionsError::Zero { field }));
@@ -99,6 +155,8 @@ impl HandlerOptions {
 
 #[cfg(test)]
 mod tests {
+    use vulkan_names::Breaker;
+
     use super::*;
 
     #[test]
@@ -109,7 +167,15 @@ mod tests {
             .retries(1001)
             .backoff(reversed)
             .timeout(Duration::ZERO)
-            .lease(Duration::ZERO);
+            .lease(Duration::ZERO)
+            .max_in_flight(0)
+            .max_in_flight_per_prefix(0)
+            .prefix_delimiter("")
+            .burst(0)
+            .breaker(Breaker {
+                probes: 0,
+                ..Breaker::DEFAULT
+            });
         let errors = options.check().unwrap_err();
         let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
         let beginnings = [
@@ -118,8 +184,14 @@ mod tests {
             "kind pattern \"order.pa*\" mixes",
             "1001 retries are more than 1000",
             "backoff begins with 2s, which is longer than its maximum 1s",
+            "breaker: the number of probes is zero",
+            "prefix_delimiter has 0 characters",
+            "burst does nothing without rate",
             "timeout is zero",
             "lease is zero",
+            "max_in_flight is zero",
+            "max_in_flight_per_prefix is zero",
+            "burst is zero",
         ];
         assert_eq!(errors.len(), beginnings.len(), "{errors:?}");
         for (error, beginning) in errors.iter().zip(beginnings) {

@@ -63,6 +63,10 @@ impl TxSource {
         }
     }
 
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
     async fn begin(&self) -> Result<Lent, TxError> {
         let permit = match &self.permits {
             // Never closed.

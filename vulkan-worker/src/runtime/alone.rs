@@ -6,8 +6,9 @@ use vulkan_core::engine::Outcome;
 
 use super::assigned::Assigned;
 use super::events::Listeners;
-use super::execute::{Stops, execute};
-use crate::handler::{Delivery, ErasedHandler};
+use super::execute::{BatchStops, Stops, execute, execute_batch};
+use super::redact::Redact;
+use crate::handler::{Batch, Delivery, ErasedHandler};
 
 /// One attempt outside a worker, by the same rules: what a test asks of a handler alone.
 ///
@@ -17,15 +18,48 @@ pub async fn attempt<S: Sync>(
     state: &S,
     delivery: &Delivery,
 ) -> Outcome {
+    let handler = assigned(handler, delivery.max_attempts);
+    let stops = Stops {
+        lost: CancellationToken::new(),
+        leaving: CancellationToken::new(),
+        cut: CancellationToken::new(),
+    };
+    let call = async { handler.handler.call(delivery, state).await };
+    execute(&handler, delivery, call, &stops, &Listeners::default()).await
+}
+
+/// One attempt at a batch, in the same way.
+pub async fn attempt_batch<S: Sync>(
+    handler: &ErasedHandler<S>,
+    state: &S,
+    batch: &Batch,
+) -> Vec<Outcome> {
+    let max_attempts = batch.deliveries().map(|delivery| delivery.max_attempts);
+    let handler = assigned(handler, max_attempts.max().unwrap_or(1));
+    let stops = BatchStops {
+        lost: batch
+            .deliveries()
+            .map(|_| CancellationToken::new())
+            .collect(),
+        cut: CancellationToken::new(),
+    };
+    let call = async { handler.handler.call_batch(batch, state).await };
+    let ends = execute_batch(&handler, batch, call, &stops, &Listeners::default()).await;
+    ends.into_iter().map(|(outcome, _)| outcome).collect()
+}
+
+/// A handler in no place: `max_attempts` are those of the group, which count where it has none of its own.
+fn assigned<S>(handler: &ErasedHandler<S>, max_attempts: u32) -> Assigned<S> {
     let options = handler.options();
-    let handler = Assigned {
+    Assigned {
         name: options.name.as_ref().into(),
         kinds: Vec::new(),
         handler: handler.clone(),
         layered: None,
+        redact: Redact::default(),
         max_attempts: Some(match options.retries {
             Some(_) => options.max_attempts(),
-            None => delivery.max_attempts,
+            None => max_attempts,
         }),
         backoff: None,
         timeout: options.timeout,
@@ -34,12 +68,5 @@ pub async fn attempt<S: Sync>(
         priority: 0,
         class: 0,
         gate: Arc::new(Semaphore::new(1)),
-    };
-    let stops = Stops {
-        lost: CancellationToken::new(),
-        leaving: CancellationToken::new(),
-        cut: CancellationToken::new(),
-    };
-    let call = async { handler.handler.call(delivery, state).await };
-    execute(&handler, delivery, call, &stops, &Listeners::default()).await
+    }
 }

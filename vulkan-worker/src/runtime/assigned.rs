@@ -6,6 +6,7 @@ use vulkan_core::engine::Outcome;
 use vulkan_core::{Backoff, KindPattern};
 
 use super::patience::spread;
+use super::redact::Redact;
 use crate::handler::{Disposition, ErasedHandler, HandlerError};
 use crate::layer::HandlerService;
 
@@ -15,6 +16,8 @@ pub(super) struct Assigned<S> {
     /// Without any, every kind.
     pub(super) kinds: Vec<KindPattern>,
     pub(super) handler: ErasedHandler<S>,
+    /// What the texts of its errors go through.
+    pub(super) redact: Redact,
     /// The same with its layers, if it has any.
     pub(super) layered: Option<HandlerService>,
     /// Its own; `None` leaves it to the group.
@@ -38,16 +41,26 @@ impl<S> Assigned<S> {
 
     /// What becomes of a message whose attempt, that number, ended with this error.
     pub(super) fn outcome(&self, attempt: u32, error: &HandlerError) -> Outcome {
-        let text = error.message();
+        let text = self.redact.error(error);
         match error.disposition() {
-            Disposition::Retry { after } => self.retry(attempt, after, text),
+            Disposition::Retry { after } => self.again(attempt, after, text),
             Disposition::Snooze { after } => Outcome::Snooze { after },
             Disposition::Dead => Outcome::Dead { error: text },
         }
     }
 
+    /// Another attempt after an error, whatever the error asks for.
+    pub(super) fn retry_error(&self, attempt: u32, error: &HandlerError) -> Outcome {
+        self.again(attempt, None, self.redact.error(error))
+    }
+
+    /// Another attempt after something that is no error of the handler's.
+    pub(super) fn retry(&self, attempt: u32, text: &str) -> Outcome {
+        self.again(attempt, None, self.redact.text(text))
+    }
+
     /// Another attempt, unless this was the last one that this handler allows.
-    pub(super) fn retry(&self, attempt: u32, after: Option<Duration>, error: String) -> Outcome {
+    fn again(&self, attempt: u32, after: Option<Duration>, error: String) -> Outcome {
         if self.max_attempts.is_some_and(|max| attempt >= max) {
             return Outcome::Dead { error };
         }

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -8,6 +9,8 @@ use vulkan_core::{Client, Schedule};
 
 use super::error::{BuildError, Mistake, RunError};
 use super::events::{Listeners, WorkerEvent};
+use super::overrides::{Overrides, apply};
+use super::redact::Redact;
 use super::registry::{Registered, sort};
 use super::shutdown::IntoShutdown;
 use super::worker::{Settings, Worker};
@@ -25,6 +28,8 @@ use crate::layer::{BoxError, HandlerCall, HandlerService, Stack};
 /// | [`name`](Self::name) | host name, process id and a random part |
 /// | [`layer`](Self::layer) | nothing stands around the handlers |
 /// | [`on_event`](Self::on_event) | nobody listens but the log |
+/// | [`overrides`](Self::overrides) | handlers have the options they are registered with |
+/// | [`redact`](Self::redact) | the texts of errors are stored and logged as they are |
 ///
 /// # Examples
 ///
@@ -54,6 +59,7 @@ pub struct WorkerBuilder<S> {
     /// Made before there was anything to check.
     mistakes: Vec<Mistake>,
     settings: Settings,
+    overrides: Vec<Overrides>,
     listeners: Listeners,
     layers: Stack,
 }
@@ -80,7 +86,9 @@ impl Worker<()> {
                 grace: Duration::from_secs(25),
                 poll: Duration::from_secs(1),
                 listen: true,
+                redact: Redact::default(),
             },
+            overrides: Vec::new(),
             listeners: Listeners::default(),
             layers: Stack::default(),
         }
@@ -103,6 +111,7 @@ impl WorkerBuilder<()> {
             schedules: self.schedules,
             mistakes: early.collect(),
             settings: self.settings,
+            overrides: self.overrides,
             listeners: self.listeners,
             layers: self.layers,
         }
@@ -270,6 +279,37 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
         self
     }
 
+    /// Changes options of handlers without a rebuild, whenever they are registered: from a file, the environment, or both.
+    /// Of several, the later goes over the earlier, and all go over what handlers were registered with.
+    pub fn overrides(mut self, overrides: Overrides) -> Self {
+        self.overrides.push(overrides);
+        self
+    }
+
+    /// Sets what every text of an error goes through before it is stored as `last_error`, logged, or told to listeners:
+    /// errors with their sources, panics, and payloads that do not decode, whose errors quote from them.
+    ///
+    /// What panics print to stderr themselves is the business of the program's panic hook, and what handlers log theirs.
+    /// Should the redactor panic, nothing of the text is kept.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn example(builder: vulkan_worker::WorkerBuilder<()>) {
+    /// builder.redact(|text| match text.contains("token=") {
+    ///     true => "an error that holds a token".into(),
+    ///     false => text.into(),
+    /// });
+    /// # }
+    /// ```
+    pub fn redact(
+        mut self,
+        redact: impl for<'a> Fn(&'a str) -> Cow<'a, str> + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.redact = Redact::by(redact);
+        self
+    }
+
     /// Checks everything and makes the worker. The database is not asked yet.
     ///
     /// # Errors
@@ -284,7 +324,16 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
         if self.handlers.is_empty() && self.schedules.is_empty() {
             mistakes.push(Mistake::NoHandler);
         }
-        match sort(self.handlers) {
+        if self.settings.poll.is_zero() {
+            mistakes.push(Mistake::NoPoll);
+        }
+        if self.settings.name.is_empty() {
+            mistakes.push(Mistake::NoName);
+        }
+        let mut handlers = self.handlers;
+        let mut options: Vec<_> = handlers.iter_mut().map(|one| &mut one.options).collect();
+        mistakes.extend(apply(&self.overrides, &mut options));
+        match sort(handlers) {
             Ok(groups) if mistakes.is_empty() => Ok(Worker::new(
                 self.client,
                 self.state,

@@ -39,7 +39,13 @@ impl<S: Send + Sync + 'static> Claimer<S> {
             if self.group.late.swap(false, Ordering::Relaxed) {
                 pace.too_much();
             }
-            let room = pace.room(self.group.ledger.load());
+            let held = self.group.ledger.load();
+            let limited = self.group.limited.load(Ordering::Relaxed);
+            let room = if limited {
+                pace.limited_room(held)
+            } else {
+                pace.room(held)
+            };
             if room == 0 {
                 self.unless_stopped(self.group.ledger.room.notified()).await;
                 continue;
@@ -76,7 +82,12 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                         messages: batch.len(),
                         took: now - asked,
                     });
+                    let some_of_it = batch.len() < room;
                     self.hand_out(batch, solo);
+                    // At a limit, most likely: to look is cheaper than to claim in vain, and leaves the latch to others.
+                    if limited && some_of_it {
+                        self.unless_stopped(self.lookout.idle(&self.group)).await;
+                    }
                 }
                 Err(error) => {
                     self.group.trouble(DatabaseCall::Claim, &error);

@@ -70,6 +70,42 @@ pub enum Mistake {
         /// What is wrong with it.
         error: OptionsError,
     },
+    /// A worker that looks for work all the time would do nothing else.
+    #[error("poll is zero; look for work every second, or as often as it takes")]
+    NoPoll,
+    /// Leases and records know the worker by its name.
+    #[error("the name of the worker is empty")]
+    NoName,
+    /// A handler of single messages is told how many to take at once.
+    #[error("handler {handler:?} takes one message at a time, so batch means nothing to it")]
+    NoBatches {
+        /// The handler's name.
+        handler: String,
+    },
+    /// An override names a handler that is not registered.
+    #[error("override {place} names no handler{}", did_you_mean(.nearest))]
+    UnknownHandler {
+        /// Where it stands.
+        place: String,
+        /// The handler that may have been meant.
+        nearest: Option<String>,
+    },
+    /// An override names an option that does not exist.
+    #[error("override {place} names no option{}", did_you_mean(.nearest))]
+    UnknownOption {
+        /// Where it stands.
+        place: String,
+        /// The option that may have been meant.
+        nearest: Option<String>,
+    },
+    /// The value of an override is none for its option.
+    #[error("override {place}: {problem}")]
+    Override {
+        /// Where it stands.
+        place: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// Two handlers of a group take the same kinds, so the second would never be called.
     #[error("handlers {first:?} and {second:?} of group {group:?} both take kind {pattern:?}")]
     SameKind {
@@ -94,6 +130,13 @@ pub enum Mistake {
         /// The option.
         option: &'static str,
     },
+}
+
+fn did_you_mean(nearest: &Option<String>) -> String {
+    match nearest {
+        Some(name) => format!(", did you mean {name:?}?"),
+        None => String::new(),
+    }
 }
 
 /// Why a worker ended otherwise than asked.

@@ -12,7 +12,7 @@ pub(super) use batch::{BatchStops, execute_batch};
 
 use super::assigned::Assigned;
 use super::events::{Attempt, Interruption, Listeners, WorkerEvent};
-use crate::handler::{Delivery, Result};
+use crate::handler::{Delivery, HandlerError, Result};
 
 /// How the error of an attempt begins that took too long.
 pub(super) const TIMED_OUT: &str = "timed out after";
@@ -52,7 +52,7 @@ pub(super) async fn execute<S>(
             biased;
             answer = &mut call => answer,
             () = stops.cut.cancelled() => return Outcome::Release,
-            () = wait(handler.timeout) => return handler.retry(number, None, format!("{TIMED_OUT} {limit:?}")),
+            () = wait(handler.timeout) => return handler.retry(number, &format!("{TIMED_OUT} {limit:?}")),
             () = stops.lost.cancelled() => {
                 delivery.cancellation.cancel();
                 // Whatever it says now is stale; it may still want to tidy up.
@@ -73,16 +73,34 @@ pub(super) async fn execute<S>(
             },
             Err(error) => {
                 delivery.tx.roll_back().await;
+                save_checkpoint(delivery, &error).await;
                 handler.outcome(number, &error)
             }
         }
     };
     let outcome = match AssertUnwindSafe(attempt).catch_unwind().await {
         Ok(outcome) => outcome,
-        Err(panic) => handler.retry(number, None, panic_text(&*panic)),
+        Err(panic) => handler.retry(number, &panic_text(&*panic)),
     };
     delivery.tx.give_up();
     outcome
+}
+
+/// Saves what an error takes along for the next attempt.
+async fn save_checkpoint(delivery: &Delivery, error: &HandlerError) {
+    let Some(value) = error.checkpoint() else {
+        return;
+    };
+    // What becomes of the message is the error's to say all the same.
+    if let Err(error) = delivery.checkpoints.save(value).await {
+        tracing::warn!(
+            stream = &*delivery.stream,
+            group = &*delivery.group,
+            offset = delivery.offset,
+            %error,
+            "the checkpoint of a failed attempt is not saved; the next attempt finds the one before"
+        );
+    }
 }
 
 async fn wait(limit: Option<Duration>) {
@@ -98,14 +116,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     match text {
-        Some(text) => {
-            // Text of any size and kind; the database takes no NUL.
-            let text = text
-                .chars()
-                .take(1024)
-                .map(|c| if c == '\0' { '\u{fffd}' } else { c });
-            format!("{PANICKED}: {}", text.collect::<String>())
-        }
+        Some(text) => format!("{PANICKED}: {text}"),
         None => PANICKED.into(),
     }
 }

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -13,7 +13,7 @@ use super::failures::Failures;
 use super::ledger::Ledger;
 use super::pace::Pace;
 use super::trace::Traces;
-use crate::handler::{Delivery, TxSlot};
+use crate::handler::{Checkpoints, Delivery, TxSlot, TxSource};
 
 /// A group that this worker serves, as its tasks share it.
 pub(super) struct Group<S> {
@@ -30,6 +30,9 @@ pub(super) struct Group<S> {
     pub(super) traces: Traces,
     /// Messages had to be given back unstarted: its claimer takes too much.
     pub(super) late: AtomicBool,
+    /// What it has in flight or begins is limited, over all its workers. Operators can change that at any time; looks
+    /// say so.
+    pub(super) limited: Arc<AtomicBool>,
     /// Wakes its claimer: there may be something to claim.
     pub(super) wake: Arc<Notify>,
 }
@@ -37,9 +40,15 @@ pub(super) struct Group<S> {
 impl<S> Group<S> {
     /// How long a claim stays open at most, and a message waits for a slot.
     ///
-    /// A second: what a crash repeats is what began within it. Well within the lease, in any case.
+    /// A second: what a crash repeats is what began within it. Well within the lease, in any case. With limits a
+    /// claim counts whole while it is open, so that one slow message in it keeps room from others.
     pub(super) fn settle_within(&self) -> Duration {
-        Duration::from_secs(1).min(self.lease / 3)
+        let most = if self.limited.load(Ordering::Relaxed) {
+            Duration::from_millis(200)
+        } else {
+            Duration::from_secs(1)
+        };
+        most.min(self.lease / 3)
     }
 
     /// The handler for messages of a kind, by its place.
@@ -53,8 +62,15 @@ impl<S> Group<S> {
         handler: &Assigned<S>,
         message: Claimed,
         cancellation: CancellationToken,
+        source: &TxSource,
         tx: Arc<TxSlot>,
     ) -> Delivery {
+        let held = Held {
+            group_id: self.id,
+            offset: message.offset,
+            token: message.token,
+            lane: message.lane,
+        };
         let headers = message
             .headers
             .and_then(|headers| serde_json::from_str(headers.get()).ok());
@@ -70,12 +86,8 @@ impl<S> Group<S> {
             published_at: message.published_at,
             payload: message.payload,
             cancellation,
-            held: Some(Held {
-                group_id: self.id,
-                offset: message.offset,
-                token: message.token,
-                lane: message.lane,
-            }),
+            held: Some(held),
+            checkpoints: Checkpoints::Saved(source.client().clone(), held),
             tx,
         }
     }

@@ -9,7 +9,8 @@ pub(super) fn write(event: &WorkerEvent<'_>) {
         | WorkerEvent::Succeeded { .. }
         | WorkerEvent::Snoozed { .. }
         | WorkerEvent::Claimed { .. }
-        | WorkerEvent::Settled { .. } => {}
+        | WorkerEvent::Settled { .. }
+        | WorkerEvent::ScheduleFired { .. } => {}
         event => write_rare(event),
     }
 }
@@ -138,6 +139,9 @@ fn write_rare(event: &WorkerEvent<'_>) {
             lanes,
             "lost leases were given back"
         ),
+        WorkerEvent::ScheduleFailed { schedule, error } => {
+            tracing::error!(schedule, %error, "the schedule cannot be fired");
+        }
         WorkerEvent::Trouble { call, group, error } => tracing::warn!(
             stream = group.map(|group| group.0),
             group = group.map(|group| group.1),
@@ -153,6 +157,7 @@ fn write_rare(event: &WorkerEvent<'_>) {
         | WorkerEvent::Succeeded { .. }
         | WorkerEvent::Snoozed { .. }
         | WorkerEvent::Claimed { .. }
-        | WorkerEvent::Settled { .. } => {}
+        | WorkerEvent::Settled { .. }
+        | WorkerEvent::ScheduleFired { .. } => {}
     }
 }

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ pub(super) struct Lookout {
 struct Sleeper {
     stream_id: i32,
     wake: Arc<Notify>,
+    limited: Arc<AtomicBool>,
 }
 
 impl Lookout {
@@ -44,6 +46,7 @@ impl Lookout {
             Sleeper {
                 stream_id: group.stream_id,
                 wake: Arc::clone(&group.wake),
+                limited: Arc::clone(&group.limited),
             },
         );
         self.changed.notify_one();
@@ -68,6 +71,16 @@ impl Lookout {
             }
             !meant
         });
+    }
+
+    /// Notes which of the sleepers' groups have limits now.
+    fn note_limits(&self, looks: &[Look]) {
+        let asleep = self.asleep();
+        for look in looks {
+            if let Some(sleeper) = asleep.get(&look.group_id) {
+                sleeper.limited.store(look.limited, Ordering::Relaxed);
+            }
+        }
     }
 
     /// Keeps watch until dropped.
@@ -108,6 +121,7 @@ impl Lookout {
                 }
             };
             patience.reset();
+            self.note_limits(&looks);
             self.wake(|group, _| looks.iter().any(|look| look.group_id == group && look.due));
             let hasten = looks.iter().any(|look| look.pending || look.due);
             let rest = if hasten { soon } else { rest(&looks, poll) };

@@ -35,6 +35,12 @@ impl Pace {
         }
     }
 
+    /// The same for a group with limits: no more than can begin at once, since what waits here keeps room from
+    /// others.
+    pub(super) fn limited_room(&self, held: usize) -> usize {
+        self.slots.saturating_sub(held)
+    }
+
     /// A claim of `asked` messages gave `got`.
     pub(super) fn claimed(&mut self, asked: usize, got: usize, now: Instant) {
         let fast = self
@@ -75,6 +81,8 @@ mod tests {
         assert_eq!(pace.room(0), Pace::MOST);
         assert_eq!(pace.room(Pace::MOST / 2 + 1), 0);
 
+        assert_eq!(pace.limited_room(0), 10);
+        assert_eq!(pace.limited_room(11), 0);
         for _ in 0..20 {
             pace.too_much();
         }

@@ -1,7 +1,6 @@
 use std::collections::HashSet;
-use std::time::Duration;
 
-use vulkan_core::{Binding, GroupOptions, KindPattern};
+use vulkan_core::{Binding, GroupOptions, KindPattern, Limits};
 
 use super::error::Mistake;
 use crate::handler::{ErasedHandler, HandlerOptions};
@@ -24,10 +23,7 @@ pub(super) struct Served<S> {
 
 /// Sorts handlers into groups, and finds every mistake.
 pub(super) fn sort<S>(handlers: Vec<Registered<S>>) -> Result<Vec<Served<S>>, Vec<Mistake>> {
-    let mut mistakes: Vec<Mistake> = handlers
-        .iter()
-        .flat_map(|one| own_mistakes(&one.options))
-        .collect();
+    let mut mistakes: Vec<Mistake> = handlers.iter().flat_map(own_mistakes).collect();
     let mut groups: Vec<Served<S>> = Vec::new();
     for one in handlers {
         let served = groups.iter_mut().find(|served| {
@@ -57,15 +53,21 @@ pub(super) fn sort<S>(handlers: Vec<Registered<S>>) -> Result<Vec<Served<S>>, Ve
     }
 }
 
-fn own_mistakes(options: &HandlerOptions) -> Vec<Mistake> {
+fn own_mistakes<S>(one: &Registered<S>) -> Vec<Mistake> {
+    let options = &one.options;
     let errors = options.check().err().unwrap_or_default();
     let handler = options.name.to_string();
+    let idle = options.batch.is_some() && !one.handler.takes_batches();
+    let idle = idle.then(|| Mistake::NoBatches {
+        handler: handler.clone(),
+    });
     errors
         .into_iter()
         .map(|error| Mistake::Options {
             handler: handler.clone(),
             error,
         })
+        .chain(idle)
         .collect()
 }
 
@@ -89,14 +91,32 @@ fn clashes(first: &HandlerOptions, second: &HandlerOptions) -> Vec<Mistake> {
             pattern,
         })
         .collect();
-    if first.start.is_some() && second.start.is_some() && first.start != second.start {
-        mistakes.push(Mistake::Disagree {
-            group,
-            first: names.0,
-            second: names.1,
-            option: "start",
-        });
+    fn differ<T: PartialEq>(first: &Option<T>, second: &Option<T>) -> bool {
+        first.is_some() && second.is_some() && first != second
     }
+    let (a, b) = (first.limits(), second.limits());
+    let disagreements = [
+        ("start", differ(&first.start, &second.start)),
+        ("max_in_flight", differ(&a.max_in_flight, &b.max_in_flight)),
+        (
+            "max_in_flight_per_prefix",
+            differ(&a.max_in_flight_per_prefix, &b.max_in_flight_per_prefix),
+        ),
+        (
+            "prefix_delimiter",
+            differ(&a.prefix_delimiter, &b.prefix_delimiter),
+        ),
+        ("rate", differ(&a.rate, &b.rate)),
+        ("burst", differ(&a.burst, &b.burst)),
+        ("breaker", differ(&a.breaker, &b.breaker)),
+    ];
+    let disagreements = disagreements.into_iter().filter(|(_, differ)| *differ);
+    mistakes.extend(disagreements.map(|(option, _)| Mistake::Disagree {
+        group: group.clone(),
+        first: names.0.clone(),
+        second: names.1.clone(),
+        option,
+    }));
     mistakes
 }
 
@@ -139,12 +159,25 @@ impl<S> Served<S> {
                 // Each worker computes its handlers' own delays.
                 _ => None,
             },
-            lease: options()
-                .filter_map(|options| options.lease)
-                .max()
-                .map(|lease| lease.max(Duration::from_millis(100))),
+            lease: options().filter_map(|options| options.lease).max(),
+            limits: self.limits(),
             ..GroupOptions::default()
         }
+    }
+
+    /// The limits that its handlers ask for, of which no two disagree.
+    fn limits(&self) -> Limits {
+        let all = self.handlers.iter().map(|one| one.options.limits());
+        all.fold(Limits::default(), |so_far, its| Limits {
+            max_in_flight: so_far.max_in_flight.or(its.max_in_flight),
+            max_in_flight_per_prefix: so_far
+                .max_in_flight_per_prefix
+                .or(its.max_in_flight_per_prefix),
+            prefix_delimiter: so_far.prefix_delimiter.or(its.prefix_delimiter),
+            rate: so_far.rate.or(its.rate),
+            burst: so_far.burst.or(its.burst),
+            breaker: so_far.breaker.or(its.breaker),
+        })
     }
 
     fn bindings(&self) -> Vec<Binding> {

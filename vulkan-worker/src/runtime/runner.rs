@@ -179,7 +179,7 @@ impl<S: Send + Sync + 'static> Crew<S> {
         let _permit = handler.gate.acquire().await;
         let (token, again) = (message.token, message.again);
         let tx = Arc::new(TxSlot::new(self.tx.clone()));
-        let delivery = group.delivery(handler, message, stops.leaving.child_token(), tx);
+        let delivery = group.delivery(handler, message, stops.leaving.child_token(), &self.tx, tx);
         match &handler.layered {
             None => {
                 // Within the future, so that a panic before the first await is caught, too.

@@ -6,6 +6,7 @@ use tokio::time::timeout;
 use vulkan_core::engine::DueSchedule;
 use vulkan_core::{Client, Error};
 
+use super::events::{DatabaseCall, Listeners, WorkerEvent};
 use super::patience::{Patience, jittered};
 
 /// How often it looks for schedules while none is about to be due.
@@ -21,7 +22,7 @@ const TAKEN: (Duration, Duration) = (Duration::from_millis(10), Duration::from_s
 
 /// Fires the recurring events, of all programs, when they are due. Every worker does it, none is
 /// elected: which of them is the first at a tick is decided by the database.
-pub(super) async fn fire(client: Client, changed: Arc<Notify>) {
+pub(super) async fn fire(client: Client, changed: Arc<Notify>, listeners: Listeners) {
     let mut patience = Patience::new();
     let mut round = 0_u32;
     let mut taken = TAKEN.0;
@@ -32,7 +33,7 @@ pub(super) async fn fire(client: Client, changed: Arc<Notify>) {
             Err(error) => {
                 // The next look is thorough: while the database was away, ticks were missed.
                 round = 0;
-                tracing::warn!(%error, "cannot look for schedules");
+                listeners.tell(&trouble(&error));
                 tokio::time::sleep(patience.delay()).await;
                 continue;
             }
@@ -44,7 +45,7 @@ pub(super) async fn fire(client: Client, changed: Arc<Notify>) {
             let wait = schedule.wait();
             if wait.is_zero() {
                 due = true;
-                moved |= attend(&client, schedule).await;
+                moved |= attend(&client, schedule, &listeners).await;
             } else {
                 rest = rest.min(wait);
             }
@@ -67,12 +68,15 @@ pub(super) async fn fire(client: Client, changed: Arc<Notify>) {
 }
 
 /// Plans or fires one schedule. Returns whether it was this worker that moved it on.
-async fn attend(client: &Client, schedule: &DueSchedule) -> bool {
+async fn attend(client: &Client, schedule: &DueSchedule, listeners: &Listeners) -> bool {
     let moved = match schedule.due {
         None => client.plan_schedule(schedule).await,
         Some(_) => match client.fire_schedule(schedule).await {
             Ok(Some(offsets)) => {
-                tracing::debug!(schedule = schedule.name, ?offsets, "the schedule fired");
+                listeners.tell(&WorkerEvent::ScheduleFired {
+                    schedule: &schedule.name,
+                    offsets: &offsets,
+                });
                 Ok(true)
             }
             Ok(None) => Ok(false),
@@ -82,16 +86,27 @@ async fn attend(client: &Client, schedule: &DueSchedule) -> bool {
     match moved {
         Ok(moved) => moved,
         Err(error) => {
-            tracing::warn!(schedule = schedule.name, %error, "the schedule cannot be fired");
+            listeners.tell(&WorkerEvent::ScheduleFailed {
+                schedule: &schedule.name,
+                error: &error,
+            });
             // What passes by itself is tried again at once; what does not must stand in no other's way.
             if !error.is_transient() {
                 let noted = client.fail_schedule(schedule, &told(&error)).await;
                 if let Err(error) = noted {
-                    tracing::warn!(schedule = schedule.name, %error, "why cannot be noted");
+                    listeners.tell(&trouble(&error));
                 }
             }
             false
         }
+    }
+}
+
+fn trouble(error: &Error) -> WorkerEvent<'_> {
+    WorkerEvent::Trouble {
+        call: DatabaseCall::Schedules,
+        group: None,
+        error: Some(error),
     }
 }
 

@@ -121,6 +121,12 @@ impl<S> Settler<S> {
 
     /// Tells what the database took.
     fn settled(&self, settlement: &Settlement, verdicts: &[Verdict], stale: usize, took: Duration) {
+        // Of what was given back there may be more to claim: room within a limit, or the next messages of a key.
+        if self.group.limited.load(Ordering::Relaxed)
+            || settlement.items.iter().any(|item| item.lane.is_some())
+        {
+            self.group.wake.notify_one();
+        }
         let (stream, group) = (&*self.group.stream, &*self.group.name);
         let listeners = &self.group.listeners;
         listeners.tell(&WorkerEvent::Settled {

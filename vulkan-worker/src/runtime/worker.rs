@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, Semaphore, watch};
@@ -20,6 +21,7 @@ use super::housekeeping;
 use super::keeper;
 use super::ledger::Ledger;
 use super::lookout::Lookout;
+use super::redact::Redact;
 use super::registry::{Registered, Served, kinds};
 use super::runner::Crew;
 use super::scheduler;
@@ -85,6 +87,7 @@ pub(super) struct Settings {
     pub(super) grace: Duration,
     pub(super) poll: Duration,
     pub(super) listen: bool,
+    pub(super) redact: Redact,
 }
 
 impl<S: Send + Sync + 'static> Worker<S> {
@@ -298,7 +301,11 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 self.client.clone(),
                 self.listeners.clone(),
             )),
-            tokio::spawn(scheduler::fire(self.client.clone(), schedules)),
+            tokio::spawn(scheduler::fire(
+                self.client.clone(),
+                schedules,
+                self.listeners.clone(),
+            )),
         ]
         .into_iter()
         .map(AbortOnDropHandle::new)
@@ -357,6 +364,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
                     &served.group,
                 ),
                 late: false.into(),
+                limited: Arc::new(standing.limited.into()),
                 wake: Arc::new(Notify::new()),
             }));
         }
@@ -365,6 +373,13 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 self.client.create_stream(stream).await?;
             }
             self.client.put_schedule(schedule).await?;
+        }
+        if groups
+            .iter()
+            .any(|group| group.limited.load(Ordering::Relaxed))
+        {
+            // A lost lease counts against a limit only for so long, and perhaps nobody was there to give it back.
+            self.client.reap(None).await?;
         }
         Ok(groups)
     }
@@ -388,6 +403,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
             name: options.name.as_ref().into(),
             kinds: kinds(options),
             handler: one.handler.clone(),
+            redact: self.settings.redact.clone(),
             layered: self.layers.around(&one.layers, &one.handler, &self.state),
             max_attempts: options.retries.map(|_| options.max_attempts()),
             backoff: options.backoff,

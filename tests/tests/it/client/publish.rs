@@ -1,5 +1,9 @@
 mod batch;
 mod cancelled;
+mod delayed;
+mod merged;
+mod merged_speed;
+mod once;
 mod one;
 mod refused;
 mod transaction;

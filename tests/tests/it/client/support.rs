@@ -1,12 +1,12 @@
 //! A client on a test's database, and what it is waited for.
 
-use std::time::Duration;
-
 use futures::{Stream, StreamExt};
 use serde_json::json;
 use vulkan::{Client, Error, LogEvent, Message};
 
 use crate::support::{TestDb, within};
+
+pub(super) use vulkan_testing::until;
 
 pub(super) fn client(db: &TestDb) -> Client {
     Client::new(db.pool.clone())
@@ -15,16 +15,6 @@ pub(super) fn client(db: &TestDb) -> Client {
 /// A plain event on stream `orders`.
 pub(super) fn message(kind: &str) -> Message {
     Message::new("orders", kind, &json!({})).unwrap()
-}
-
-/// Waits until a thing is so, and panics with `what` when that takes too long.
-pub(super) async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
-    within(what, async {
-        while !is_so().await {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
 }
 
 /// The next event of a stream that has one.

@@ -1,5 +1,7 @@
 //! What becomes of a message between claim and done.
 
+/// Several messages done in one transaction of their handler.
+mod complete;
 /// Leases: extended, lost, reaped; what comes back is handed out alone.
 mod leases;
 /// Pause, skip, redrive.

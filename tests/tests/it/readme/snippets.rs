@@ -8,8 +8,9 @@ use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use vulkan::{
     Binding, Client, Delivery, DryRun, Event, GroupOptions, HandlerError, Message, OnDead,
-    Position, Redrive, ResultExt, Shutdown, Start, State, Worker, handler,
+    Position, Redrive, ResultExt, Shutdown, Start, Tx, Worker, handler,
 };
+use vulkan_testing::{Handled, TestApp, call};
 
 use crate::support::{TestDb, within};
 
@@ -57,14 +58,11 @@ async fn bill(order: OrderPlaced, cx: &Delivery) -> vulkan::Result {
 }
 
 #[handler(stream = "orders", group = "ledger", concurrency = 8)]
-async fn add_up(order: OrderPlaced, cx: &Delivery, client: State<Client>) -> vulkan::Result {
-    let mut tx = client.begin().await?;
+async fn add_up(order: OrderPlaced, mut tx: Tx) -> vulkan::Result {
     sqlx::query("UPDATE totals SET amount = amount + $1")
         .bind(order.total)
         .execute(&mut *tx)
         .await?;
-    cx.complete_in(&mut *tx).await?;
-    tx.commit().await?;
     Ok(())
 }
 
@@ -91,6 +89,26 @@ async fn they_run() -> Outcome {
     assert_eq!((total, searched), (6 * 120, 1));
     db.check().await;
     Ok(())
+}
+
+#[tokio::test]
+async fn a_negative_total_is_dead() {
+    let refund = OrderPlaced {
+        total: -5,
+        ..order(7)
+    };
+    // Alone, without a database:
+    let dead = Handled::Dead {
+        error: "a negative total".into(),
+    };
+    assert_eq!(call(bill, &refund).await, dead);
+
+    // With one of the test's own, and a worker that runs until nothing is left to do:
+    let app = TestApp::new().await;
+    let offset = app.publish(&refund).await;
+    app.drain(app.worker().register(bill)).await;
+    let billing = app.group("orders", "billing");
+    billing.assert_dead_with(offset, "a negative total").await;
 }
 
 async fn publish(client: &Client) -> Outcome {
@@ -147,7 +165,6 @@ async fn bind(client: &Client) -> Outcome {
 async fn work(client: Client) -> Outcome {
     let shutdown = Shutdown::new();
     let worker = Worker::builder(client.clone())
-        .state(client.clone())
         .register(bill)
         .register(add_up)
         .build()?;

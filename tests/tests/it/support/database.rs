@@ -1,61 +1,33 @@
 //! A migrated database for each test.
 
+use std::ops::Deref;
 use std::time::Duration;
 
-use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgPool, PgPoolOptions};
-use sqlx::{Connection, PgConnection};
-use tokio::sync::OnceCell;
-use vulkan_devpg::TestDatabase;
+use sqlx::postgres::PgPool;
+use vulkan_testing::{TestApp, within};
 
-use super::{Group, wait::within};
+use super::Group;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
-
-/// A copy of the migrated template, with a stream `orders` in it.
+/// A [`TestApp`] with a stream `orders`, and what tests of the engine ask of it besides.
 pub(crate) struct TestDb {
     pub(crate) pool: PgPool,
-    database: TestDatabase,
+    app: TestApp,
 }
 
 impl TestDb {
     pub(crate) async fn new() -> Self {
-        let postgres = vulkan_devpg::shared().await;
-        let template = template().await.name();
-        let database = postgres.create_database_from(template).await.unwrap();
-        let pool = PgPoolOptions::new()
-            .max_connections(8)
-            .connect_with(database.connect_options())
-            .await
-            .unwrap();
-        Self { pool, database }
-    }
-
-    /// A URL of the database.
-    pub(crate) fn url(&self) -> String {
-        self.database.url()
-    }
-
-    /// A connection outside the pool.
-    pub(crate) async fn connect(&self) -> PgConnection {
-        PgConnection::connect_with(&self.database.connect_options())
-            .await
-            .unwrap()
+        let app = TestApp::with_setup(async |client| {
+            client.create_stream("orders").await?;
+            Ok(())
+        })
+        .await;
+        let pool = app.pool().clone();
+        Self { pool, app }
     }
 
     /// A lifecycle group on `orders`, at its beginning, with the default options.
     pub(crate) async fn group(&self, name: &str) -> Group {
         Group::create(&self.pool, name).await
-    }
-
-    /// Asserts every invariant that `vulkan.check()` knows.
-    pub(crate) async fn check(&self) {
-        let violations: Vec<(i32, String, String)> =
-            sqlx::query_as("SELECT invariant, consumer_group, detail FROM vulkan.check()")
-                .fetch_all(&self.pool)
-                .await
-                .unwrap();
-        assert!(violations.is_empty(), "check(): {violations:#?}");
     }
 
     /// Runs a statement that gives one value.
@@ -90,25 +62,10 @@ impl TestDb {
     }
 }
 
-async fn template() -> &'static TestDatabase {
-    static TEMPLATE: OnceCell<TestDatabase> = OnceCell::const_new();
-    TEMPLATE
-        .get_or_init(|| async {
-            let template = vulkan_devpg::shared()
-                .await
-                .create_database()
-                .await
-                .unwrap();
-            let mut connection = PgConnection::connect_with(&template.connect_options())
-                .await
-                .unwrap();
-            MIGRATIONS.run(&mut connection).await.unwrap();
-            sqlx::query("SELECT vulkan.create_stream('orders')")
-                .execute(&mut connection)
-                .await
-                .unwrap();
-            connection.close().await.unwrap();
-            template
-        })
-        .await
+impl Deref for TestDb {
+    type Target = TestApp;
+
+    fn deref(&self) -> &TestApp {
+        &self.app
+    }
 }

@@ -99,4 +99,19 @@ impl Group {
             .await
             .unwrap()
     }
+
+    /// The status and attempts of a message, as vulkan.deliveries has it.
+    pub(crate) async fn status(&self, offset: i64) -> Option<(String, i32)> {
+        let rows: Vec<(String, i32)> = sqlx::query_as(
+            "SELECT status, attempts FROM vulkan.deliveries
+             WHERE consumer_group = $1 AND event_offset = $2",
+        )
+        .bind(&self.name)
+        .bind(offset)
+        .fetch_all(&self.pool)
+        .await
+        .unwrap();
+        assert!(rows.len() <= 1, "{offset} of {}: {rows:?}", self.name);
+        rows.into_iter().next()
+    }
 }

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use vulkan::{Client, Message, RunError, Worker, WorkerBuilder};
+use vulkan::{Client, HandlerOptions, Message, Rate, RunError, Worker, WorkerBuilder};
 use vulkan_devpg::Postgres;
 
 use super::support::{Gate, Running, on, options, until};
@@ -119,14 +119,65 @@ async fn an_idle_worker_leaves_the_database_in_peace() {
     bell_is_armed(&db).await;
     db.until_is("away", offset, "done", 1).await;
 
-    // Whatever its connections begin in five seconds. (The statistics of the server are no help: they
-    // come up to ten seconds late, and then with what the start has cost.)
+    let calls = calls_in_five_seconds(&db).await;
+    // A look a second; a look for lost leases now and then.
+    assert!(calls <= 12, "{calls} calls in five seconds");
+    assert!(
+        calls >= 2,
+        "{calls} calls in five seconds: is anybody there?"
+    );
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_worker_at_its_limits_leaves_the_database_in_peace() {
+    let db = TestDb::new().await;
+    let (gate, mut came) = Gate::new();
+    let handler = |options: HandlerOptions| {
+        let gate = gate.clone();
+        on(options, move |delivery| {
+            let (gate, offset) = (gate.clone(), delivery.offset());
+            Box::pin(async move {
+                gate.pass(offset).await;
+                Ok(())
+            })
+        })
+    };
+    for n in 0..20 {
+        Publish::keyed(&format!("t:{n}")).send(&db.pool).await;
+        Publish::new("n").send(&db.pool).await;
+    }
+    let seldom = Rate::new(1, Duration::from_secs(3600));
+    let builder = Worker::builder(db.client().await)
+        .register(handler(options("one").max_in_flight(1)))
+        .register(handler(
+            options("each")
+                .max_in_flight_per_prefix(1)
+                .kinds(["order.created"]),
+        ))
+        .register(handler(options("paced").rate(seldom)));
+    let running = Running::start(builder);
+    came.take(3).await;
+    until("what runs to have outlived its claim", || async {
+        let open = "SELECT count(*) FROM vulkan.claims WHERE settled_at IS NULL";
+        db.value::<i64>(open).await == 0
+    })
+    .await;
+    let calls = calls_in_five_seconds(&db).await;
+    assert!(calls <= 20, "{calls} calls in five seconds");
+    came.let_all_go();
+    running.stop().await.unwrap();
+}
+
+/// Whatever the connections of workers begin in five seconds. (The statistics of the server are no help: they
+/// come up to ten seconds late, and then with what the start has cost.)
+async fn calls_in_five_seconds(db: &TestDb) -> usize {
     let mut calls = HashSet::new();
-    let (begin, _) = begun(&db).await;
+    let (begin, _) = begun(db).await;
     let mut now = begin;
     within("five seconds by the server's clock", async {
         while now - begin < 5.0 {
-            let (then, seen) = begun(&db).await;
+            let (then, seen) = begun(db).await;
             calls.extend(
                 seen.into_iter()
                     .filter(|(_, at)| at.parse::<f64>().unwrap() > begin),
@@ -136,14 +187,7 @@ async fn an_idle_worker_leaves_the_database_in_peace() {
         }
     })
     .await;
-    // A look a second; a look for lost leases now and then.
-    assert!(calls.len() <= 12, "{} calls in five seconds", calls.len());
-    assert!(
-        calls.len() >= 2,
-        "{} calls in five seconds: is anybody there?",
-        calls.len()
-    );
-    running.stop().await.unwrap();
+    calls.len()
 }
 
 /// The server's clock, and what each connection of the worker began last, and when.

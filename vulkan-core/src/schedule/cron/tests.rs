@@ -278,6 +278,10 @@ fn fields_are_read_as_cron_reads_them() {
     assert_eq!(next("0 0 L * *"), "2026-11-30T00:00:00");
     assert_eq!(next("0 0 29 2 *"), "2028-02-29T00:00:00");
     assert_eq!(next("0 0 13 * FRI"), "2026-11-27T00:00:00");
+    assert_eq!(next("0 9 * * FRI#2"), "2026-12-11T09:00:00");
+    assert_eq!(next("0 9 * * FRI#L"), "2026-11-27T09:00:00");
+    assert_eq!(next("0 9 15W * *"), "2026-12-15T09:00:00");
+    assert_eq!(next("0 9 1,29W * *"), "2026-11-30T09:00:00");
     assert_eq!(next("@hourly"), "2026-11-21T09:00:00");
 }
 

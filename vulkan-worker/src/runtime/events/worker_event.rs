@@ -216,6 +216,24 @@ pub enum WorkerEvent<'a> {
         lanes: usize,
     },
 
+    /// A recurring event was published by this worker.
+    #[non_exhaustive]
+    ScheduleFired {
+        /// The schedule.
+        schedule: &'a str,
+        /// The offsets of the ticks that were due, oldest first; none where all were left out by policy.
+        offsets: &'a [i64],
+    },
+    /// A recurring event cannot be published. Unless it passes by itself, it is noted in
+    /// `vulkan.schedule_overview`, and tried again in a minute.
+    #[non_exhaustive]
+    ScheduleFailed {
+        /// The schedule.
+        schedule: &'a str,
+        /// Why.
+        error: &'a Error,
+    },
+
     /// A call of the database failed. The worker tries again.
     #[non_exhaustive]
     Trouble {
@@ -258,6 +276,8 @@ pub enum DatabaseCall {
     Reap,
     /// To look after the log.
     Maintain,
+    /// To look for recurring events that are due.
+    Schedules,
 }
 
 /// The words of a log line after "cannot".
@@ -271,6 +291,7 @@ impl fmt::Display for DatabaseCall {
             Self::Look => "look for work",
             Self::Reap => "look for lost leases",
             Self::Maintain => "look after the log",
+            Self::Schedules => "look for schedules",
         })
     }
 }

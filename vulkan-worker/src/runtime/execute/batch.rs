@@ -6,7 +6,7 @@ use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 use vulkan_core::engine::Outcome;
 
-use super::{NOTICE, TIMED_OUT, panic_text, wait};
+use super::{NOTICE, TIMED_OUT, panic_text, save_checkpoint, wait};
 use crate::handler::{Batch, Disposition, HandlerError, Result, TxError};
 use crate::runtime::assigned::Assigned;
 use crate::runtime::events::{Attempt, Interruption, Listeners, WorkerEvent};
@@ -44,7 +44,17 @@ pub(in crate::runtime) async fn execute_batch<S>(
         Err(panic) => End::Text(panic_text(&*panic)),
     };
     batch.give_up();
-    let mut failures = batch.take_failures().into_iter().peekable();
+    let failures = batch.take_failures();
+    let mut own = failures.iter().peekable();
+    for (place, delivery) in batch.deliveries().enumerate() {
+        match (own.next_if(|(failed, _)| *failed == place), &end) {
+            (Some((_, error)), _) | (None, End::Failed(error)) => {
+                save_checkpoint(delivery, error).await;
+            }
+            _ => {}
+        }
+    }
+    let mut failures = failures.into_iter().peekable();
     let all = batch.deliveries().zip(&stops.lost).enumerate();
     all.map(|(place, (delivery, lost))| {
         let number = delivery.attempt;
@@ -56,10 +66,10 @@ pub(in crate::runtime) async fn execute_batch<S>(
             (None, End::Failed(error))
                 if batch.len() > 1 && error.disposition() == Disposition::Dead =>
             {
-                handler.retry(number, None, error.message())
+                handler.retry_error(number, error)
             }
             (None, End::Failed(error)) => handler.outcome(number, error),
-            (None, End::Text(text)) => handler.retry(number, None, text.clone()),
+            (None, End::Text(text)) => handler.retry(number, text),
             (None, End::Interrupted(_)) => Outcome::Release,
         };
         let why = match end {

@@ -27,7 +27,7 @@ impl<S: Send + Sync + 'static> Crew<S> {
             places.push((offset, token, unit.source, run, unit.rest, unit._solo));
             let cancellation = self.leaving.child_token();
             let tx = Arc::clone(&tx);
-            deliveries.push(group.delivery(assigned, unit.first, cancellation, tx));
+            deliveries.push(group.delivery(assigned, unit.first, cancellation, &self.tx, tx));
         }
         let batch = Arc::new(Batch::new(deliveries, tx));
         for delivery in batch.deliveries() {

@@ -26,6 +26,11 @@ async fn a_crowd_loses_nothing_and_never_deadlocks() {
             "strict",
             "max_attempts = 4, lease = '30 milliseconds', on_dead = 'block'",
         ),
+        (
+            "limited",
+            "max_attempts = 4, lease = '30 milliseconds', max_in_flight = 9, max_in_flight_per_prefix = 2,
+             prefix_delimiter = 'k'",
+        ),
     ] {
         let group = db.group(name).await.with(set).await;
         let backoff = "backoff_initial = '1 millisecond', backoff_max = '2 milliseconds'";
@@ -49,6 +54,8 @@ async fn a_crowd_loses_nothing_and_never_deadlocks() {
     let committed: HashSet<i64> = committed.into_iter().flatten().chain(before).collect();
     within("the workers", others.join_all()).await;
     db.check().await;
+    db.run("SELECT vulkan.set_prefix_limit('orders', 'limited', 'k1', NULL)")
+        .await;
 
     for group in &groups {
         within("the group to be drained", drain(&db, group)).await;
@@ -147,6 +154,11 @@ async fn operate(mut connection: PgConnection, publishing: Arc<AtomicUsize>) {
         "SELECT vulkan.replay('orders', 'plain', to_offset => 50)",
         "SELECT vulkan.replay('orders', 'strict', to_position => 'earliest')",
         "SELECT vulkan.pause('orders', 'plain'); SELECT vulkan.resume('orders', 'plain')",
+        "SELECT vulkan.redrive('orders', 'limited')",
+        "SELECT vulkan.replay('orders', 'limited', to_position => 'earliest')",
+        "SELECT vulkan.set_limits('orders', 'limited', max_in_flight_per_prefix => 1 + (random() * 3)::integer)",
+        "SELECT vulkan.set_limits('orders', 'limited', prefix_delimiter => (ARRAY['k', ':'])[1 + (random())::integer])",
+        "SELECT vulkan.set_prefix_limit('orders', 'limited', 'k1', (ARRAY[NULL, 0, 3])[1 + (random() * 2)::integer])",
         "SELECT vulkan.maintain()",
         "SELECT vulkan.reap()",
         "SELECT * FROM vulkan.group_overview",

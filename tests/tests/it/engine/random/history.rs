@@ -29,16 +29,25 @@ impl History {
     pub(super) async fn new(seed: u64) -> Self {
         let db = TestDb::new().await;
         let mut models = Vec::new();
-        for (name, set, max_attempts, blocks) in [
-            ("plain", "max_attempts = 3", 3, false),
-            ("strict", "max_attempts = 2, on_dead = 'block'", 2, true),
-            ("once", "max_attempts = 1", 1, false),
+        let limits = "max_attempts = 3, max_in_flight = 6, max_in_flight_per_prefix = 2, prefix_delimiter = 'k'";
+        for (name, set, max_attempts, blocks, limits) in [
+            ("plain", "max_attempts = 3", 3, false, None),
+            (
+                "strict",
+                "max_attempts = 2, on_dead = 'block'",
+                2,
+                true,
+                None,
+            ),
+            ("once", "max_attempts = 1", 1, false, None),
+            ("limited", limits, 3, false, Some((6, 2))),
         ] {
             models.push(Model {
                 group: db.group(name).await.with(set).await,
                 blocks,
                 paused: false,
                 max_attempts,
+                limits,
                 entries: BTreeMap::new(),
                 bindings: vec![(-1, Rules::All)],
                 held: HashMap::new(),
@@ -255,6 +264,7 @@ impl History {
         .await
         .unwrap();
         for model in &self.models {
+            model.assert_limits();
             let name = &model.group.name;
             let found: BTreeMap<_, _> = rows
                 .iter()

@@ -42,6 +42,8 @@ pub(super) struct Model {
     pub(super) blocks: bool,
     pub(super) paused: bool,
     pub(super) max_attempts: i32,
+    /// How many messages are in work at once at most, and how many of them keyed: all keys have one prefix.
+    pub(super) limits: Option<(usize, usize)>,
     pub(super) entries: BTreeMap<i64, Entry>,
     /// From which offset on which rules hold.
     pub(super) bindings: Vec<(i64, Rules)>,
@@ -113,6 +115,18 @@ impl Model {
                     .push(message.offset);
             }
         }
+    }
+
+    /// No more in work than the limits allow.
+    pub(super) fn assert_limits(&self) {
+        let Some((most, most_keyed)) = self.limits else {
+            return;
+        };
+        let entries = self.entries.values();
+        let in_work = entries.filter(|entry| matches!(entry.state, State::Processing(_)));
+        let (keyed, unkeyed): (Vec<_>, Vec<_>) = in_work.partition(|entry| entry.key.is_some());
+        assert!(keyed.len() <= most_keyed, "{keyed:?}");
+        assert!(keyed.len() + unkeyed.len() <= most, "{keyed:?} {unkeyed:?}");
     }
 
     /// One key, one message at a time, in log order.

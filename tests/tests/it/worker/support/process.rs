@@ -1,4 +1,4 @@
-//! A worker as a process of its own: `src/bin/test_worker.rs`.
+//! A worker as a process of its own: `src/bin/test_worker.rs`, and `limited_worker.rs`.
 
 use std::process::{ExitStatus, Stdio};
 
@@ -16,7 +16,12 @@ pub(crate) struct Process {
 impl Process {
     /// Starts one on the database of this URL. It is killed with the value.
     pub(crate) fn start(url: &str) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_test-worker"))
+        Self::start_as(env!("CARGO_BIN_EXE_test-worker"), url)
+    }
+
+    /// Starts another program in its place.
+    pub(crate) fn start_as(program: &str, url: &str) -> Self {
+        let mut child = Command::new(program)
             .arg(url)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -5,6 +5,8 @@ use std::time::Duration;
 use sqlx::PgPool;
 use vulkan::{Client, Worker, WorkerBuilder};
 
+use vulkan_testing::until;
+
 use crate::support::{TestDb, within};
 
 /// A message as `vulkan.deliveries` has it.
@@ -15,16 +17,6 @@ pub(crate) struct Stand {
     pub(crate) last_error: Option<String>,
     /// Seconds from its last change to its next attempt.
     pub(crate) delay: Option<f64>,
-}
-
-/// Polls until a condition holds. Says what it waited for when it never does.
-pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
-    within(what, async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
 }
 
 impl Stand {

@@ -1,0 +1,1 @@
+SELECT vulkan.reset_breaker($1, $2)
