@@ -39,6 +39,7 @@ mod scheduler;
 mod settler;
 mod shutdown;
 mod slots;
+mod trace;
 mod worker;
 
 pub use alone::{attempt, attempt_batch};

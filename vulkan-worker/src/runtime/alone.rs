@@ -54,7 +54,6 @@ fn assigned<S>(handler: &ErasedHandler<S>, max_attempts: u32) -> Assigned<S> {
     Assigned {
         name: options.name.as_ref().into(),
         kinds: Vec::new(),
-        redact: super::redact::Redact::default(),
         handler: handler.clone(),
         layered: None,
         redact: Redact::default(),

@@ -14,6 +14,11 @@ use super::assigned::Assigned;
 use super::events::{Attempt, Interruption, Listeners, WorkerEvent};
 use crate::handler::{Delivery, HandlerError, Result};
 
+/// How the error of an attempt begins that took too long.
+pub(super) const TIMED_OUT: &str = "timed out after";
+/// How the error of an attempt begins that panicked.
+pub(super) const PANICKED: &str = "panicked";
+
 /// How long a handler whose lease is lost may take to notice, before it is dropped.
 const NOTICE: Duration = Duration::from_secs(1);
 
@@ -47,7 +52,7 @@ pub(super) async fn execute<S>(
             biased;
             answer = &mut call => answer,
             () = stops.cut.cancelled() => return Outcome::Release,
-            () = wait(handler.timeout) => return handler.retry(number, &format!("timed out after {limit:?}")),
+            () = wait(handler.timeout) => return handler.retry(number, &format!("{TIMED_OUT} {limit:?}")),
             () = stops.lost.cancelled() => {
                 delivery.cancellation.cancel();
                 // Whatever it says now is stale; it may still want to tidy up.
@@ -111,7 +116,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     match text {
-        Some(text) => format!("panicked: {text}"),
-        None => "panicked".into(),
+        Some(text) => format!("{PANICKED}: {text}"),
+        None => PANICKED.into(),
     }
 }

@@ -12,6 +12,7 @@ use super::events::{Attempt, DatabaseCall, Interruption, Listeners, WorkerEvent}
 use super::failures::Failures;
 use super::ledger::Ledger;
 use super::pace::Pace;
+use super::trace::Traces;
 use crate::handler::{Checkpoints, Delivery, TxSlot, TxSource};
 
 /// A group that this worker serves, as its tasks share it.
@@ -26,6 +27,7 @@ pub(super) struct Group<S> {
     pub(super) ledger: Ledger,
     pub(super) listeners: Listeners,
     pub(super) failures: Failures,
+    pub(super) traces: Traces,
     /// Messages had to be given back unstarted: its claimer takes too much.
     pub(super) late: AtomicBool,
     /// What it has in flight or begins is limited, over all its workers. Operators can change that at any time; looks

@@ -8,7 +8,7 @@ const MESSAGES: i64 = 400;
 const KILLS: usize = 15;
 
 fn start(db: &TestDb) -> Process {
-    Process::start_tx(&db.url())
+    Process::start_as(env!("CARGO_BIN_EXE_tx-worker"), &db.url())
 }
 
 async fn all_done(db: &TestDb) {
