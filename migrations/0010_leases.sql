@@ -273,7 +273,7 @@ BEGIN
         due := false;
         pending := false;
         next_at := NULL;
-        limited := g.limited;
+        limited := g.max_in_flight IS NOT NULL OR g.prefixed OR g.rate IS NOT NULL;
         IF g.paused_at IS NULL THEN
             SELECT min(d.run_at) INTO next_at FROM (
                 (SELECT x.run_at FROM vulkan.exceptions x WHERE x.group_id = g.group_id AND x.status = 'ready' AND x.lane IS NULL AND x.solo ORDER BY x.run_at LIMIT 1)
@@ -299,7 +299,7 @@ BEGIN
         RETURN NEXT;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION vulkan.look(integer[]) IS 'What an idle worker asks about all its groups at once: is anything due now, are publishers in flight (so that looking again soon pays), and when does the next retry or delayed message fall due, or the group''s rate or breaker let it go on. limited: the group has limits.';
+COMMENT ON FUNCTION vulkan.look(integer[]) IS 'What an idle worker asks about all its groups at once: is anything due now, are publishers in flight (so that looking again soon pays), and when does the next retry or delayed message fall due, or the group''s rate or breaker let it go on. limited: what it has in flight or begins is limited, so that what ends may make room.';
 
 CREATE FUNCTION vulkan.has_events(stream_id integer, after bigint, up_to bigint) RETURNS boolean
 LANGUAGE plpgsql STABLE SET plan_cache_mode = force_custom_plan AS $$

@@ -53,7 +53,7 @@ pub struct Standing {
     pub max_attempts: u32,
     /// How long a message stays with a worker that gives no sign of life.
     pub lease: Duration,
-    /// It has limits, over all its workers.
+    /// What it has in flight or begins is limited, over all its workers.
     pub limited: bool,
 }
 

@@ -56,6 +56,11 @@ mod operate;
 mod position;
 mod publish;
 mod schedule;
+#[cfg(feature = "telemetry")]
+pub mod telemetry;
+#[cfg(not(feature = "telemetry"))]
+#[path = "telemetry_off.rs"]
+mod telemetry;
 mod wake;
 
 pub use client::Client;

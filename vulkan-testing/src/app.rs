@@ -30,7 +30,7 @@ const POLL: Duration = Duration::from_millis(50);
 /// A database of the test's own with Vulkan in it, dropped with the value.
 ///
 /// The first of a process starts a private PostgreSQL, see [`vulkan_devpg::shared`], and migrates a template; each is then
-/// a copy, which takes some tens of milliseconds. Any number of tests can run at once.
+/// a copy, which takes about a tenth of a second. Any number of tests can run at once.
 ///
 /// # Examples
 ///

@@ -45,6 +45,7 @@ mod scheduler;
 mod settler;
 mod shutdown;
 mod slots;
+mod trace;
 mod watch;
 mod worker;
 

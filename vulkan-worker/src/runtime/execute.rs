@@ -18,6 +18,11 @@ use super::events::{Attempt, Interruption, Listeners, WorkerEvent};
 use super::watch::{Watch, Watched};
 use crate::handler::{Delivery, HandlerError, Result};
 
+/// How the error of an attempt begins that took too long.
+pub(super) const TIMED_OUT: &str = "timed out after";
+/// How the error of an attempt begins that panicked.
+pub(super) const PANICKED: &str = "panicked";
+
 /// How long a handler whose lease is lost may take to notice, before it is dropped.
 const NOTICE: Duration = Duration::from_secs(1);
 
@@ -122,7 +127,7 @@ async fn answer<S>(
                 // Its own tasks are told; it is dropped at once, since its time is over.
                 delivery.cancellation.cancel();
                 let limit = handler.timeout.unwrap_or(Duration::MAX);
-                return Err(handler.retry(number, &format!("timed out after {limit:?}")));
+                return Err(handler.retry(number, &format!("{TIMED_OUT} {limit:?}")));
             }
             () = stops.lost.cancelled() => {
                 delivery.cancellation.cancel();
@@ -174,7 +179,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     match text {
-        Some(text) => format!("panicked: {text}"),
-        None => "panicked".into(),
+        Some(text) => format!("{PANICKED}: {text}"),
+        None => PANICKED.into(),
     }
 }

@@ -12,6 +12,7 @@ use super::events::{Attempt, DatabaseCall, Interruption, Listeners, WorkerEvent}
 use super::failures::Failures;
 use super::ledger::Ledger;
 use super::pace::Pace;
+use super::trace::Traces;
 use crate::handler::{Checkpoints, Delivery, TxSlot, TxSource};
 
 /// A group that this worker serves, as its tasks share it.
@@ -25,9 +26,11 @@ pub(super) struct Group<S> {
     pub(super) ledger: Ledger,
     pub(super) listeners: Listeners,
     pub(super) failures: Failures,
+    pub(super) traces: Traces,
     /// Messages had to be given back unstarted: its claimer takes too much.
     pub(super) late: AtomicBool,
-    /// It has limits, over all its workers. Operators can change that at any time; looks say so.
+    /// What it has in flight or begins is limited, over all its workers. Operators can change that at any time; looks
+    /// say so.
     pub(super) limited: Arc<AtomicBool>,
     /// Wakes its claimer: there may be something to claim.
     pub(super) wake: Arc<Notify>,

@@ -57,7 +57,9 @@ struct Book {
 struct OpenClaim {
     hi: i64,
     taken: Instant,
-    /// Unkeyed messages of it that are queued or in work.
+    /// Its unkeyed messages.
+    messages: usize,
+    /// Those that are queued or in work.
     outstanding: usize,
     /// What it has to say beyond "done".
     items: Vec<Item>,
@@ -121,6 +123,7 @@ impl Ledger {
         let claim = OpenClaim {
             hi,
             taken,
+            messages: unkeyed,
             outstanding: unkeyed,
             items: Vec::new(),
         };

@@ -198,20 +198,20 @@ impl<S: Send + Sync + 'static> Crew<S> {
     ) -> Outcome {
         let handler = &group.handlers[handler];
         let _permit = handler.gate.acquire().await;
-        let token = message.token;
+        let (token, again) = (message.token, message.again);
         let tx = Arc::new(TxSlot::new(self.tx.clone()));
         let delivery = group.delivery(handler, message, stops.leaving.child_token(), &self.tx, tx);
         match &handler.layered {
             None => {
                 // Within the future, so that a panic before the first await is caught, too.
                 let call = async { handler.handler.call(&delivery, &self.state).await };
-                attempt(group, handler, &delivery, token, stops, call).await
+                attempt(group, handler, &delivery, (token, again), stops, call).await
             }
             Some(layered) => {
                 let delivery = Arc::new(delivery);
                 let call = HandlerCall::one(Arc::clone(&handler.name), Arc::clone(&delivery));
                 let answer = layered.answer(call);
-                attempt(group, handler, &delivery, token, stops, answer).await
+                attempt(group, handler, &delivery, (token, again), stops, answer).await
             }
         }
     }
@@ -222,14 +222,16 @@ async fn attempt<S>(
     group: &Group<S>,
     handler: &Assigned<S>,
     delivery: &Delivery,
-    token: i64,
+    (token, again): (i64, bool),
     stops: &Stops<'_>,
     call: impl Future<Output = Result>,
 ) -> Outcome {
     let attempt = Attempt::of(&handler.name, delivery);
     group.listeners.tell(&WorkerEvent::Begun { attempt });
     let begun = Instant::now();
-    let outcome = execute(handler, delivery, call, stops, &group.listeners).await;
+    let span = group.traces.processing(delivery, again);
+    let work = execute(handler, delivery, call, stops, &group.listeners);
+    let outcome = span.around(work).await;
     let why = if stops.lost.is_cancelled() {
         Interruption::LeaseLost
     } else if stops.asked.is_cancelled() {
@@ -237,6 +239,7 @@ async fn attempt<S>(
     } else {
         Interruption::Shutdown
     };
+    span.processed([(&outcome, why)]);
     group.ended(attempt, token, &outcome, why, begun.elapsed());
     outcome
 }

@@ -31,6 +31,7 @@ use super::scheduler;
 use super::settler::Settler;
 use super::shutdown::{IntoShutdown, Shutdown};
 use super::slots::Slots;
+use super::trace::Traces;
 use crate::handler::{HandlerOptions, TxSource};
 use crate::layer::Stack;
 
@@ -405,6 +406,12 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 ledger: Ledger::new(served.handlers.len()),
                 listeners: self.listeners.clone(),
                 failures: Failures::default(),
+                traces: Traces::new(
+                    &self.client,
+                    &self.settings.name,
+                    &served.stream,
+                    &served.group,
+                ),
                 late: false.into(),
                 limited: Arc::new(standing.limited.into()),
                 wake: Arc::new(Notify::new()),

@@ -309,7 +309,8 @@ async fn limits_are_declared_too() {
     let db = TestDb::new().await;
     db.group("audit").await;
     let breaker = json!({"failure_percent": 40, "min_attempts": 10, "time_window": 60, "pause": 5, "max_pause": 50, "probes": 2});
-    let limits = json!({"max_in_flight": 5, "rate": 2.5, "prefix_delimiter": "/", "breaker": breaker});
+    let limits =
+        json!({"max_in_flight": 5, "rate": 2.5, "prefix_delimiter": "/", "breaker": breaker});
     assert_eq!(
         declare(&db, Some("2"), limits.clone()).await,
         (true, json!({}))

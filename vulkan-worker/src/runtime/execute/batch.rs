@@ -6,7 +6,7 @@ use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 use vulkan_core::engine::Outcome;
 
-use super::{NOTICE, panic_text, save_checkpoint, wait};
+use super::{NOTICE, TIMED_OUT, panic_text, save_checkpoint, wait};
 use crate::handler::{Batch, Disposition, HandlerError, Result, TxError};
 use crate::runtime::assigned::Assigned;
 use crate::runtime::events::{Attempt, Interruption, Listeners, WorkerEvent};
@@ -127,7 +127,7 @@ async fn attempt<S>(
         biased;
         answer = &mut call_and_tell => answer,
         () = stops.cut.cancelled() => return End::Interrupted(Interruption::Shutdown),
-        () = wait(handler.timeout) => return End::Text(format!("timed out after {limit:?}")),
+        () = wait(handler.timeout) => return End::Text(format!("{TIMED_OUT} {limit:?}")),
         _ = all_lost => {
             if tokio::time::timeout(NOTICE, call_and_tell).await.is_err() {
                 for delivery in batch.deliveries() {

@@ -57,7 +57,10 @@ impl<S: Send + Sync + 'static> Crew<S> {
                 }
             }
         };
-        let outcomes = execute_batch(assigned, &batch, call, &stops, &group.listeners).await;
+        let span = group.traces.processing_batch(&batch);
+        let work = execute_batch(assigned, &batch, call, &stops, &group.listeners);
+        let outcomes = span.around(work).await;
+        span.processed(outcomes.iter().map(|(outcome, why)| (outcome, *why)));
         let took = begun.elapsed();
 
         let ends = batch.deliveries().zip(outcomes).zip(places);
