@@ -46,6 +46,11 @@ impl Record {
     concurrency = 32
 )]
 async fn serve(job: Job, record: State<Arc<Record>>) {
+    // Work that waits for something, as most does.
+    let work = match job.micros {
+        Some(_) => Duration::from_millis(50),
+        None => Duration::from_millis(250),
+    };
     if let Some(micros) = job.micros {
         let latency = record
             .start
@@ -57,8 +62,7 @@ async fn serve(job: Job, record: State<Arc<Record>>) {
             .unwrap_or_else(PoisonError::into_inner);
         latencies.push(latency);
     }
-    // Work that waits for something, as most does.
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    tokio::time::sleep(work).await;
 }
 
 #[tokio::main]

@@ -10,6 +10,12 @@ mod events_and_middleware {}
 #[doc = include_str!("../../docs/guides/priorities.md")]
 mod priorities {}
 
+#[doc = include_str!("../../docs/guides/limits.md")]
+mod limits {}
+
+#[doc = include_str!("../../docs/guides/fairness.md")]
+mod fairness {}
+
 #[doc = include_str!("../../docs/guides/publishing.md")]
 mod publishing {}
 
@@ -21,3 +27,21 @@ mod queue {}
 
 #[doc = include_str!("../../docs/guides/testing.md")]
 mod testing {}
+
+#[doc = include_str!("../../docs/guides/exactly-once.md")]
+mod exactly_once {}
+
+#[doc = include_str!("../../docs/guides/handlers.md")]
+mod handlers {}
+
+#[doc = include_str!("../../docs/guides/options.md")]
+mod options {}
+
+#[doc = include_str!("../../docs/guides/results.md")]
+mod results {}
+
+#[doc = include_str!("../../docs/guides/deploys.md")]
+mod deploys {}
+
+#[doc = include_str!("../../docs/guides/operating.md")]
+mod operating {}

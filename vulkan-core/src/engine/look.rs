@@ -21,7 +21,7 @@ pub struct Look {
     pub pending: bool,
     /// How long until the next retry or delayed message falls due, or the group's rate or breaker lets it go on.
     pub next_in: Option<Duration>,
-    /// The group has limits: what ends may make room for more.
+    /// What the group has in flight or begins is limited: what ends may make room for more.
     pub limited: bool,
 }
 

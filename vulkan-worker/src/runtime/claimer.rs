@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
-use vulkan_core::Client;
 use vulkan_core::engine::Claimed;
+use vulkan_core::{Client, Error};
 
 use super::events::{DatabaseCall, WorkerEvent};
 use super::group::Group;
@@ -40,7 +40,8 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                 pace.too_much();
             }
             let held = self.group.ledger.load();
-            let room = if self.group.limited.load(Ordering::Relaxed) {
+            let limited = self.group.limited.load(Ordering::Relaxed);
+            let room = if limited {
                 pace.limited_room(held)
             } else {
                 pace.room(held)
@@ -60,11 +61,12 @@ impl<S: Send + Sync + 'static> Claimer<S> {
             let most = i32::try_from(room).unwrap_or(i32::MAX);
             let asked = Instant::now();
             // Not raced against the stop: what is claimed must be given back.
-            match self
-                .client
-                .claim(self.group.id, &self.worker, most, lanes, solo.is_some())
-                .await
-            {
+            let span = self.group.traces.claiming();
+            let claimed = self
+                .claim(most, lanes, solo.is_some(), span.is_written())
+                .await;
+            span.claimed(&claimed);
+            match claimed {
                 Ok(batch) if batch.is_empty() => {
                     patience.reset();
                     drop(solo);
@@ -80,7 +82,12 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                         messages: batch.len(),
                         took: now - asked,
                     });
+                    let some_of_it = batch.len() < room;
                     self.hand_out(batch, solo);
+                    // At a limit, most likely: to look is cheaper than to claim in vain, and leaves the latch to others.
+                    if limited && some_of_it {
+                        self.unless_stopped(self.lookout.idle(&self.group)).await;
+                    }
                 }
                 Err(error) => {
                     self.group.trouble(DatabaseCall::Claim, &error);
@@ -89,6 +96,23 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                         .await;
                 }
             }
+        }
+    }
+
+    async fn claim(
+        &self,
+        most: i32,
+        lanes: i32,
+        solo: bool,
+        with_past: bool,
+    ) -> Result<Vec<Claimed>, Error> {
+        let (client, group) = (&self.client, self.group.id);
+        if with_past {
+            client
+                .claim_with_past(group, &self.worker, most, lanes, solo)
+                .await
+        } else {
+            client.claim(group, &self.worker, most, lanes, solo).await
         }
     }
 

@@ -1,5 +1,7 @@
 //! What becomes of a message between claim and done.
 
+/// Messages given up by an operator: waiting, and in work.
+mod cancel;
 /// Several messages done in one transaction of their handler.
 mod complete;
 /// Leases: extended, lost, reaped; what comes back is handed out alone.

@@ -4,7 +4,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::RngExt;
 use serde_json::json;
-use vulkan::{BuildError, Message, Missed, Mistake, Schedule, Worker};
+use vulkan::{BuildError, Message, Missed, Mistake, Schedule, Worker, WorkerEvent};
 
 use super::support::{Process, Running, on, options, until};
 use crate::support::TestDb;
@@ -101,7 +101,16 @@ async fn a_worker_puts_its_schedules_and_fires_them_on_time() {
     let often = Schedule::every("often", Duration::from_secs(1))
         .event(Message::new("not-there-yet", "tick", &1).unwrap());
     // A worker of nothing but schedules.
-    let worker = Running::start(db.worker().await.schedule(often));
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let worker = db.worker().await.schedule(often).on_event(move |event| {
+        if let WorkerEvent::ScheduleFired {
+            schedule, offsets, ..
+        } = event
+        {
+            let _ = tell.send((schedule.to_string(), offsets.to_vec()));
+        }
+    });
+    let worker = Running::start(worker);
     let ticks = db.until_ticked("often", 3).await;
     assert!(steps(&ticks).iter().all(|step| *step == 1_000), "{ticks:?}");
     let late: Vec<f64> = db
@@ -115,6 +124,15 @@ async fn a_worker_puts_its_schedules_and_fires_them_on_time() {
         "{late:?}"
     );
     worker.stop().await.unwrap();
+    let offsets: Vec<i64> = db
+        .value("SELECT array_agg(\"offset\" ORDER BY \"offset\") FROM vulkan.events")
+        .await;
+    let told: Vec<_> = std::iter::from_fn(|| told.try_recv().ok()).collect();
+    // The worker may have ended between the last tick and the telling of it.
+    assert!(told.len() + 1 >= offsets.len(), "{told:?} of {offsets:?}");
+    for (told, offset) in told.into_iter().zip(offsets) {
+        assert_eq!(told, ("often".into(), vec![offset]));
+    }
 }
 
 /// Put by others, also by SQL alone: no worker need be restarted, and none waits for its poll.
