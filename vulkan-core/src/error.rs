@@ -41,6 +41,9 @@ pub enum Error {
     /// A recurring event is not well defined.
     #[error(transparent)]
     Schedule(ScheduleError),
+    /// No worker of that name, or of that version, is alive (`VK009`).
+    #[error("{0}")]
+    UnknownWorker(Refusal),
     /// A name of a stream, a group or a kind is not valid.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -214,6 +217,7 @@ impl From<sqlx::Error> for Error {
             "VK006" => Self::Superseded(refusal()),
             "VK007" => Self::Stale(refusal()),
             "VK008" => Self::UnknownSchedule(refusal()),
+            "VK009" => Self::UnknownWorker(refusal()),
             _ => match unstorable(refused) {
                 Some(hint) => Self::invalid(explained(refused), hint),
                 None => Self::Database(error),
