@@ -42,6 +42,7 @@ BEGIN
             VALUES (g.group_id, cursor_was, cursor_is, 0, 0, 'seek', clock_timestamp());
         END IF;
         PERFORM vulkan.reset_lanes(g, cursor_was, cursor_is);
+        PERFORM vulkan.heed_cancels(g, true);
         -- The active reader of a cursor group is fenced, lest its next commit undoes this.
         UPDATE vulkan.readers r SET term = r.term + 1, lease_until = '-infinity' WHERE r.group_id = g.group_id;
         PERFORM vulkan.ring(g.stream_id);

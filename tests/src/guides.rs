@@ -39,3 +39,9 @@ mod options {}
 
 #[doc = include_str!("../../docs/guides/results.md")]
 mod results {}
+
+#[doc = include_str!("../../docs/guides/deploys.md")]
+mod deploys {}
+
+#[doc = include_str!("../../docs/guides/operating.md")]
+mod operating {}

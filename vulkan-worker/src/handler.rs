@@ -126,9 +126,11 @@ pub trait Handler<S>: Send + Sync + 'static {
     ///
     /// # Cancel safety
     ///
-    /// The worker drops the future at any of its await points when a timeout passes,
-    /// when the lease is lost, or at the end of the grace period of a shutdown.
-    /// [`Delivery::cancelled`] tells beforehand in the last two cases.
+    /// The worker drops the future at any of its await points when a timeout passes, when the lease is
+    /// lost, when the message is cancelled, or at the end of the grace period of a shutdown.
+    /// [`Delivery::cancelled`] tells beforehand in all cases but the first. A handler that does not come
+    /// back from a poll, because it blocks its thread, cannot be dropped: it is told as
+    /// [`WorkerEvent::Stuck`](crate::WorkerEvent::Stuck).
     fn call(&self, delivery: &Delivery, state: &S) -> impl Future<Output = Result> + Send;
 
     /// Forgets the type, but not whether it takes batches.

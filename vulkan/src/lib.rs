@@ -139,19 +139,21 @@
 //! | have effects exactly once | [`Tx`], [`Delivery::complete_in`] |
 //! | put middleware around handlers | [`WorkerBuilder::layer`], [`HandlerService`] |
 //! | listen to what a worker does | [`WorkerBuilder::on_event`], [`WorkerEvent`] |
+//! | write traces | the module `telemetry`, with the feature of that name |
 //! | limit a group over all workers | [`Limits`], [`HandlerOptions`], [`Client::set_prefix_limit`], [`Client::reset_breaker`] |
 //! | read without a worker | [`Client::read`], [`Client::reader`] |
-//! | look, redrive, replay, skip, pause | [`Client::overview`], [`Client::inspect`], [`Client::redrive`], [`Client::replay`], [`Client::skip`], [`Client::pause`] |
+//! | look, redrive, replay, skip, cancel, pause | [`Client::overview`], [`Client::inspect`], [`Client::redrive`], [`Client::replay`], [`Client::skip`], [`Client::cancel`], [`Client::pause`] |
+//! | see and drain workers | [`Client::workers`], [`Client::drain_worker`], [`Client::drain_workers`] |
 //! | write a worker of one's own | [`engine`] |
 
 #[doc(inline)]
 pub use vulkan_core::{
     Backoff, BackoffError, Binding, Breaker, BreakerError, Client, Cron, CronError, DryRun,
     DurationError, Error, Event, GroupName, GroupOptions, GroupOverview, Inspected, IntoMessage,
-    KindPattern, Limit, Limits, LogEvent, Message, Missed, Mode, NameError, OnDead, PartitionKey,
-    Position, Problem, Published, Publisher, PublisherOptions, Rate, RateError, Reader,
-    ReaderEvents, Redrive, Refusal, Replayed, Schedule, ScheduleError, ScheduleMistake,
-    ScheduleOverview, Start, StartError, Status, Subject, engine,
+    KindPattern, Limit, Limits, LiveWorker, LogEvent, Message, Missed, Mode, NameError, OnDead,
+    PartitionKey, Position, Problem, Published, Publisher, PublisherOptions, Rate, RateError,
+    Reader, ReaderEvents, Redrive, Refusal, Replayed, Schedule, ScheduleError, ScheduleMistake,
+    ScheduleOverview, ServedHandler, Start, StartError, Status, Subject, WorkerState, engine,
 };
 #[doc(inline)]
 pub use vulkan_macros::{Event, handler};
@@ -164,6 +166,9 @@ pub use vulkan_worker::{
     Queue, QueueWorker, Received, Result, ResultExt, RunError, Shutdown, State, Tx, TxError,
     Worker, WorkerBuilder, WorkerEvent, shutdown_signal,
 };
+
+#[cfg(feature = "telemetry")]
+pub mod telemetry;
 
 /// What the code written by the macros refers to. Not part of the public interface.
 #[doc(hidden)]
