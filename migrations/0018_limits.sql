@@ -149,7 +149,7 @@ BEGIN
         END IF;
         GET DIAGNOSTICS got = ROW_COUNT;
         taken := taken + got;
-        EXIT WHEN got > 0 OR NOT vulkan.has_events(g.stream_id, vulkan.cursor_of(g.group_id), (SELECT h.lso FROM vulkan.horizon(g.stream_id) h));
+        EXIT WHEN (taken > 0 AND (i >= 4 OR NOT (g.prefixed OR g.max_in_flight IS NOT NULL))) OR NOT vulkan.has_events(g.stream_id, vulkan.cursor_of(g.group_id), (SELECT h.lso FROM vulkan.horizon(g.stream_id) h));
     END LOOP;
     IF taken > 0 AND g.rate IS NOT NULL THEN
         PERFORM vulkan.charge(g, taken);

@@ -72,7 +72,7 @@ pub enum Error {
     NoSchema,
     /// The batch failed that a [`Publisher`](crate::Publisher) published the event with. The event may have
     /// been published all the same, as after [`Error::Database`].
-    #[error("{0}")]
+    #[error(transparent)]
     Batch(Arc<Self>),
     /// The publisher was closed before it took the event.
     #[error("the publisher is closed; keep it open until the last event is published")]

@@ -116,10 +116,7 @@ fn all<M: IntoMessage>(messages: impl IntoIterator<Item = M>) -> Result<Vec<Mess
     messages.collect()
 }
 
-pub(crate) async fn publish<'e>(
-    executor: impl PgExecutor<'e>,
-    message: &Message,
-) -> Result<i64, Error> {
+async fn publish<'e>(executor: impl PgExecutor<'e>, message: &Message) -> Result<i64, Error> {
     message.check()?;
     Ok(sqlx::query_scalar(include_str!("../queries/publish.sql"))
         .bind(&message.stream)

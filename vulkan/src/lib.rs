@@ -139,6 +139,7 @@
 //! | have effects exactly once | [`Tx`], [`Delivery::complete_in`] |
 //! | put middleware around handlers | [`WorkerBuilder::layer`], [`HandlerService`] |
 //! | listen to what a worker does | [`WorkerBuilder::on_event`], [`WorkerEvent`] |
+//! | write traces | the module `telemetry`, with the feature of that name |
 //! | limit a group over all workers | [`Limits`], [`HandlerOptions`], [`Client::set_prefix_limit`], [`Client::reset_breaker`] |
 //! | read without a worker | [`Client::read`], [`Client::reader`] |
 //! | look, redrive, replay, skip, cancel, pause | [`Client::overview`], [`Client::inspect`], [`Client::redrive`], [`Client::replay`], [`Client::skip`], [`Client::cancel`], [`Client::pause`] |
@@ -165,6 +166,9 @@ pub use vulkan_worker::{
     Queue, QueueWorker, Received, Result, ResultExt, RunError, Shutdown, State, Tx, TxError,
     Worker, WorkerBuilder, WorkerEvent, shutdown_signal,
 };
+
+#[cfg(feature = "telemetry")]
+pub mod telemetry;
 
 /// What the code written by the macros refers to. Not part of the public interface.
 #[doc(hidden)]

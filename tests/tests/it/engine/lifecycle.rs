@@ -8,6 +8,8 @@ mod complete;
 mod leases;
 /// Pause, skip, redrive.
 mod operate;
+/// Whether a message was handed out before, whatever its attempt says.
+mod past;
 /// A group set to another position.
 mod replay;
 /// What a group binds.
