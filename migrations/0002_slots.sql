@@ -124,6 +124,9 @@ BEGIN
     WHERE d.ctid = old.ctid;
     GET DIAGNOSTICS dedup_expired = ROW_COUNT;
     PERFORM vulkan.sweep_checkpoints();
+    PERFORM vulkan.forget_workers();
+    PERFORM vulkan.heed_cancels(g, false) FROM vulkan.groups g
+    WHERE g.group_id IN (SELECT c.group_id FROM vulkan.cancel_requests c WHERE c.requested_at < clock_timestamp() - interval '1 hour');
     RETURN NEXT;
 END $$;
-COMMENT ON FUNCTION vulkan.maintain() IS 'Housekeeping of the log: partitions ahead, the slot rolled when its time has come, old dedup ids and the checkpoints of done messages forgotten. Any number of callers may call it at any time; workers do so every half minute.';
+COMMENT ON FUNCTION vulkan.maintain() IS 'Housekeeping of the log: partitions ahead, the slot rolled when its time has come; old dedup ids, the checkpoints of done messages, and workers and requests to stop that nobody needs any more, forgotten. Any number of callers may call it at any time; workers do so every half minute.';

@@ -190,6 +190,18 @@ CREATE TABLE vulkan.runs (
 );
 COMMENT ON TABLE vulkan.runs IS 'One row: a finished run of one key, (lo, hi], and who handled it when. The record of the done messages in it.';
 
+CREATE TABLE vulkan.cancel_requests (
+    group_id     integer NOT NULL,
+    "offset"     bigint NOT NULL,
+    token        bigint NOT NULL,
+    reason       text,
+    requested_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (group_id, "offset")
+);
+CREATE INDEX cancel_requests_age ON vulkan.cancel_requests (requested_at);
+COMMENT ON TABLE vulkan.cancel_requests IS 'The messages in work that were asked to stop. A row goes when its message ends; such a message is never handed out again.';
+COMMENT ON COLUMN vulkan.cancel_requests.token IS 'What the message was in work under when it was asked to stop: its worker knows it by that.';
+
 CREATE SEQUENCE vulkan.token_seq AS bigint CACHE 1;
 COMMENT ON SEQUENCE vulkan.token_seq IS 'Fencing tokens of claims, exceptions and lanes: a token only grows, whatever attempts do.';
 

@@ -25,6 +25,10 @@ DECLARE
     room   integer := max_messages;
     got    integer;
 BEGIN
+    -- Taken alone only by a pause, which waits for the claims under way.
+    IF NOT pg_try_advisory_xact_lock_shared(1459617796, group_id) THEN
+        RETURN;
+    END IF;
     SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = claim.group_id;
     IF g.mode IS DISTINCT FROM 'lifecycle' THEN
         RAISE EXCEPTION 'there is no lifecycle group with id %', group_id

@@ -16,9 +16,11 @@ CREATE FUNCTION vulkan.settle(
 LANGUAGE plpgsql ROWS 10 AS $$
 #variable_conflict use_column
 DECLARE
-    g     vulkan.groups;
-    live  bigint[];
-    tally integer[];
+    g         vulkan.groups;
+    live      bigint[];
+    tally     integer[];
+    said      CONSTANT text[] := outcomes;
+    requested boolean;
 BEGIN
     IF cardinality(offsets) <> ALL (ARRAY[cardinality(settle.tokens), cardinality(outcomes)])
        OR cardinality(claim_his) <> cardinality(claim_tokens)
@@ -37,12 +39,6 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no group with id %', group_id USING ERRCODE = 'VK002', HINT = 'See vulkan.groups.';
     END IF;
-    IF g.breaker THEN
-        tally := vulkan.tally_lanes(g, offsets, settle.tokens, lanes, outcomes);
-    END IF;
-    IF EXISTS (SELECT FROM unnest(lanes) l WHERE l IS NOT NULL) THEN
-        RETURN QUERY SELECT * FROM vulkan.settle_lanes(g, offsets, settle.tokens, lanes, outcomes, delays, errors);
-    END IF;
     -- Held before they are looked at: an update by ctid does not follow a row that extend() replaces meanwhile.
     PERFORM FROM (SELECT * FROM unnest(claim_his, claim_tokens) AS v(hi, token) ORDER BY v.hi) u
     CROSS JOIN LATERAL (SELECT FROM vulkan.claims n WHERE n.group_id = settle.group_id AND n.hi = u.hi
@@ -51,7 +47,19 @@ BEGIN
     CROSS JOIN LATERAL (SELECT FROM vulkan.exceptions n WHERE u.lane IS NULL AND n.group_id = settle.group_id
                         AND n."offset" = u.o AND n.token = u.token LIMIT 1 FOR UPDATE) y;
     IF g.breaker THEN
-        PERFORM vulkan.note_outcomes(g, tally, vulkan.tally_messages(g, claim_his, claim_tokens, offsets, settle.tokens, lanes, outcomes));
+        tally := vulkan.tally_lanes(g, offsets, settle.tokens, lanes, said);
+    END IF;
+    -- After the locks: who asks for a message to stop holds its rows while the request is written.
+    requested := EXISTS (SELECT FROM vulkan.cancel_requests c WHERE c.group_id = settle.group_id);
+    IF requested THEN
+        SELECT array_agg(h.outcome ORDER BY h.nth), array_agg(h.error ORDER BY h.nth) INTO outcomes, errors
+        FROM vulkan.heeded(group_id, offsets, outcomes, errors) h;
+    END IF;
+    IF EXISTS (SELECT FROM unnest(lanes) l WHERE l IS NOT NULL) THEN
+        RETURN QUERY SELECT * FROM vulkan.settle_lanes(g, offsets, settle.tokens, lanes, outcomes, delays, errors);
+    END IF;
+    IF g.breaker THEN
+        PERFORM vulkan.note_outcomes(g, tally, vulkan.tally_messages(g, claim_his, claim_tokens, offsets, settle.tokens, lanes, said));
     END IF;
     WITH closed AS (
         UPDATE vulkan.claims c SET settled_at = clock_timestamp(), lease_until = NULL
@@ -68,11 +76,15 @@ BEGIN
     IF 'done' = ANY (outcomes) THEN
         PERFORM vulkan.forget_done_checkpoints(group_id, offsets);
     END IF;
+    IF requested THEN
+        PERFORM vulkan.heed_cancels(g, EXISTS (SELECT FROM unnest(lanes) l WHERE l IS NOT NULL));
+    END IF;
 END $$;
 COMMENT ON FUNCTION vulkan.settle(integer, bigint[], bigint[], bigint[], bigint[], bigint[], text[], interval[], text[]) IS
 'Reports what became of claimed messages, in one call per group. Closing a claim (its hi and token) makes every message in it done that has no item of its own. Items, as arrays: offset, token, lane (NULL unless keyed), outcome, delay (NULL: the group''s backoff), error.
 Unkeyed outcomes: done; retry (dead at the last attempt); dead; snooze and release (no attempt spent); running (it stays mine under a lease of its own, with the same token).
 A lane takes one item: done or progress at an offset say that its run is done up to there, and that the lane is given back or kept; the other outcomes concern the message at the offset, and everything of the run before it is done.
+A message that was asked to stop by cancel() ends done or dead: any outcome but done, progress and running becomes dead.
 Returns a row for each item that did not simply end done: its verdict: ready, dead, running or stale. stale: somebody else holds it by now, and nothing was changed.';
 
 CREATE TYPE vulkan.message_report AS (

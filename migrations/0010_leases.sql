@@ -42,17 +42,23 @@ COMMENT ON FUNCTION vulkan.extend(integer[], bigint[], bigint[], bigint[]) IS 'E
 CREATE FUNCTION vulkan.reap_messages(claim vulkan.claims, g vulkan.groups, lost boolean) RETURNS integer
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
-    freed integer;
+    requested CONSTANT boolean := EXISTS (SELECT FROM vulkan.cancel_requests c WHERE c.group_id = g.group_id);
+    freed     integer;
 BEGIN
     INSERT INTO vulkan.exceptions (group_id, "offset", status, attempts, token, solo, claimed_at, worker, last_error)
-    SELECT g.group_id, e."offset", CASE WHEN lost AND g.max_attempts = 1 THEN 'dead' ELSE 'ready' END, lost::integer,
+    SELECT g.group_id, e."offset", CASE WHEN (lost AND g.max_attempts = 1) OR n.note IS NOT NULL THEN 'dead' ELSE 'ready' END, lost::integer,
            nextval('vulkan.token_seq'), lost, claim.claimed_at, claim.worker,
-           CASE WHEN lost THEN format('the lease of worker "%s" expired', claim.worker) END
+           nullif(concat_ws('; ', n.note, CASE WHEN lost THEN format('the lease of worker "%s" expired', claim.worker) END), '')
     FROM vulkan.events e
+    -- Who asks for a message to stop holds the claim while the request is written.
+    LEFT JOIN LATERAL vulkan.cancel_note(g.group_id, e."offset") n(note) ON requested
     WHERE e.stream_id = g.stream_id AND e."offset" > claim.lo AND e."offset" <= claim.hi AND e.partition_key IS NULL
       AND (g.unfiltered OR vulkan.is_message(g.group_id, e."offset", e.kind, e.headers))
     ON CONFLICT DO NOTHING;
     GET DIAGNOSTICS freed = ROW_COUNT;
+    IF requested THEN
+        PERFORM vulkan.heed_cancels(g, false);
+    END IF;
     RETURN freed;
 END $$;
 COMMENT ON FUNCTION vulkan.reap_messages(vulkan.claims, vulkan.groups, boolean) IS 'Internal. Turns the messages of an open claim''s range into exceptions: lost with its lease, so the attempt counts, or only taken back by a replay. The caller holds the claim''s row.';
@@ -100,12 +106,15 @@ DECLARE
     freed integer;
 BEGIN
     UPDATE vulkan.exceptions x
-    SET status = CASE WHEN x.attempts >= g.max_attempts THEN 'dead' ELSE 'ready' END, token = nextval('vulkan.token_seq'),
+    SET status = CASE WHEN x.attempts >= g.max_attempts OR n.note IS NOT NULL THEN 'dead' ELSE 'ready' END, token = nextval('vulkan.token_seq'),
         solo = true, run_at = clock_timestamp(), lease_until = NULL, updated_at = clock_timestamp(),
-        last_error = format('the lease of worker "%s" expired', x.worker)
+        last_error = concat_ws('; ', n.note, format('the lease of worker "%s" expired', x.worker))
     FROM unnest(group_ids, offsets) AS u(group_id, o) JOIN vulkan.groups g USING (group_id)
+    LEFT JOIN LATERAL vulkan.cancel_note(u.group_id, u.o) n(note) ON true
     WHERE x.group_id = u.group_id AND x."offset" = u.o;
     GET DIAGNOSTICS freed = ROW_COUNT;
+    DELETE FROM vulkan.cancel_requests c USING unnest(group_ids, offsets) AS u(group_id, o)
+    WHERE c.group_id = u.group_id AND c."offset" = u.o;
     RETURN freed;
 END $$;
 COMMENT ON FUNCTION vulkan.reap_exceptions(integer[], bigint[]) IS 'Internal. Gives messages whose own lease ran out back to their group. The caller holds their rows.';
@@ -153,6 +162,9 @@ BEGIN
     )
     UPDATE vulkan.lanes l SET solo = true FROM suspect s
     WHERE l.group_id = g.group_id AND l.key_hash = s.lane AND l.status = 'ready';
+    IF EXISTS (SELECT FROM vulkan.cancel_requests c WHERE c.group_id = g.group_id) THEN
+        PERFORM vulkan.heed_cancels(g, true);
+    END IF;
     RETURN cardinality(keys);
 END $$;
 COMMENT ON FUNCTION vulkan.reap_lanes(vulkan.groups, bigint[]) IS 'Internal. Takes lanes whose lease ran out away from their worker. The caller holds the latch and their rows.';

@@ -1,5 +1,8 @@
 -- Replay: a group set to another position of its stream.
 
+ALTER TABLE vulkan.groups ADD COLUMN replayed_through bigint;
+COMMENT ON COLUMN vulkan.groups.replayed_through IS 'Up to here messages were handed out before the group was last set back.';
+
 CREATE FUNCTION vulkan.replay(
     stream text, consumer_group text, to_offset bigint DEFAULT NULL, to_time timestamptz DEFAULT NULL,
     to_position text DEFAULT NULL, to_group text DEFAULT NULL, dry_run boolean DEFAULT false
@@ -32,11 +35,14 @@ BEGIN
     IF NOT dry_run AND cursor_is <> cursor_was THEN
         IF cursor_is < cursor_was THEN
             PERFORM vulkan.rewind(g, cursor_is);
+            UPDATE vulkan.groups x SET replayed_through = greatest(x.replayed_through, cursor_was)
+            WHERE x.group_id = g.group_id;
         ELSE
             INSERT INTO vulkan.claims (group_id, lo, hi, token, messages, origin, settled_at)
             VALUES (g.group_id, cursor_was, cursor_is, 0, 0, 'seek', clock_timestamp());
         END IF;
         PERFORM vulkan.reset_lanes(g, cursor_was, cursor_is);
+        PERFORM vulkan.heed_cancels(g, true);
         -- The active reader of a cursor group is fenced, lest its next commit undoes this.
         UPDATE vulkan.readers r SET term = r.term + 1, lease_until = '-infinity' WHERE r.group_id = g.group_id;
         PERFORM vulkan.ring(g.stream_id);

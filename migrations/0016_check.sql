@@ -22,10 +22,10 @@ BEGIN
           AND NOT EXISTS (SELECT FROM vulkan.lanes l WHERE l.group_id = x.group_id AND l.key_hash = x.lane
                           AND (x."offset" > l.head OR l.redriven))
         UNION ALL
-        -- 1. An exception above the cursor can only be one that was skipped before its turn.
+        -- 1. An exception above the cursor can only be one that was skipped or cancelled before its turn.
         SELECT 1, x.group_id, format('message %s has status %s above the cursor %s', x."offset", x.status, g.cursor)
         FROM vulkan.exceptions x JOIN lifecycle g ON g.group_id = x.group_id
-        WHERE x."offset" > g.cursor AND x.status <> 'done'
+        WHERE x."offset" > g.cursor AND x.status NOT IN ('done', 'dead')
         UNION ALL
         -- 1. A checkpoint above the cursor is of a message that nobody has had.
         SELECT 1, x.group_id, format('message %s has a checkpoint above the cursor %s', x."offset", g.cursor)
@@ -49,6 +49,12 @@ BEGIN
         SELECT 1, min(g.group_id), format('message %s is in %s places: %s', d.event_offset, count(*), string_agg(d.status, ', '))
         FROM vulkan.deliveries d JOIN lifecycle g ON g.stream_name = d.stream AND g.name = d.consumer_group
         GROUP BY d.stream, d.consumer_group, d.event_offset HAVING count(*) > 1
+        UNION ALL
+        -- 1. What was asked to stop is not handed out again.
+        SELECT 1, c.group_id, format('message %s was asked to stop, and waits to be handed out', c."offset")
+        FROM vulkan.cancel_requests c JOIN lifecycle g ON g.group_id = c.group_id
+        JOIN vulkan.deliveries d ON d.stream = g.stream_name AND d.consumer_group = g.name AND d.event_offset = c."offset"
+        WHERE d.status = 'ready'
         UNION ALL
         -- 2. No cursor passes what was stable. The last stable offset itself can fall back: a publisher
         -- reads the sequence, others commit and are read, and only then it announces its floor. What it

@@ -14,7 +14,7 @@ BEGIN
         SELECT p.oid FROM pg_proc p
         WHERE p.pronamespace = 'vulkan'::regnamespace
           AND p.proname IN ('claim', 'settle', 'extend', 'reap', 'look', 'complete', 'complete_many',
-                            'save_checkpoint', 'sweep_checkpoints', 'redrive', 'skip', 'set_limits', 'set_prefix_limit')
+                            'met_before', 'save_checkpoint', 'sweep_checkpoints', 'redrive', 'skip', 'cancel', 'set_limits', 'set_prefix_limit')
     LOOP
         EXECUTE format('ALTER FUNCTION %s SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off '
             'SET enable_mergejoin = off SET enable_material = off SET jit = off', entry);

@@ -23,9 +23,6 @@ use vulkan_devpg::Postgres;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// How many flights the transactional handler has in work at once: each holds a connection.
-const CARRIER_CONNECTIONS: u32 = 32;
-
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     tracing_subscriber::fmt()
@@ -50,7 +47,7 @@ async fn main() -> Result<(), Error> {
     client.create_stream("flights").await?;
     totals::create(client.pool()).await?;
 
-    let tower = Arc::new(Tower::new(&database.url(), CARRIER_CONNECTIONS)?);
+    let tower = Arc::new(Tower::default());
     let shutdown = Shutdown::new();
     let worker = Worker::builder(client.clone())
         .state(Arc::clone(&tower))

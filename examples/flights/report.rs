@@ -52,7 +52,7 @@ pub(crate) async fn close(
             .fetch_all(client.pool())
             .await?;
     let totals = totals::all(client.pool()).await?;
-    let expected = totals::expected(flights);
+    let expected = totals::sum(flights);
     let wrong_carriers = expected
         .iter()
         .filter(|(carrier, total)| totals.get(*carrier) != Some(total))

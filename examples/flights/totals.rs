@@ -32,13 +32,18 @@ pub(crate) async fn create(pool: &PgPool) -> Result<(), Error> {
     Ok(())
 }
 
-pub(crate) async fn add(connection: &mut PgConnection, flight: &Flight) -> sqlx::Result<()> {
-    let total = Total::of(flight);
-    sqlx::query(include_str!("sql/add_flight.sql"))
-        .bind(&flight.carrier)
-        .bind(i64::from(flight.row))
-        .bind(total.cancelled)
-        .bind(total.minutes_late)
+/// Adds some flights, a row for each carrier.
+pub(crate) async fn add(
+    connection: &mut PgConnection,
+    flights: impl IntoIterator<Item = &Flight>,
+) -> sqlx::Result<()> {
+    let totals = sum(flights);
+    let column = |of: fn(&Total) -> i64| totals.values().map(of).collect::<Vec<_>>();
+    sqlx::query(include_str!("sql/add_flights.sql"))
+        .bind(totals.keys().collect::<Vec<_>>())
+        .bind(column(|total| total.flights))
+        .bind(column(|total| total.cancelled))
+        .bind(column(|total| total.minutes_late))
         .execute(connection)
         .await?;
     Ok(())
@@ -64,8 +69,8 @@ pub(crate) async fn all(pool: &PgPool) -> Result<BTreeMap<String, Total>, Error>
         .collect())
 }
 
-/// What the CSV makes of it.
-pub(crate) fn expected(flights: &[Flight]) -> BTreeMap<String, Total> {
+/// What the flights come to, by carrier.
+pub(crate) fn sum<'a>(flights: impl IntoIterator<Item = &'a Flight>) -> BTreeMap<String, Total> {
     let mut totals: BTreeMap<String, Total> = BTreeMap::new();
     for flight in flights {
         let (total, one) = (

@@ -2,18 +2,11 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use sqlx::PgPool;
-use sqlx::postgres::PgPoolOptions;
-use vulkan::Client;
-
-use crate::Error;
 use crate::flight::Flight;
 
 /// What the handlers share.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Tower {
-    /// For the handler that works in transactions of its own.
-    pub(crate) client: Client,
     knows_cancelled: AtomicBool,
     aircraft: Mutex<Log>,
 }
@@ -33,17 +26,6 @@ pub(crate) struct Log {
 }
 
 impl Tower {
-    pub(crate) fn new(url: &str, connections: u32) -> Result<Self, Error> {
-        let pool: PgPool = PgPoolOptions::new()
-            .max_connections(connections)
-            .connect_lazy(url)?;
-        Ok(Self {
-            client: Client::new(pool),
-            knows_cancelled: AtomicBool::new(false),
-            aircraft: Mutex::default(),
-        })
-    }
-
     /// Whether the program has learnt that flights can be cancelled.
     pub(crate) fn knows_cancelled(&self) -> bool {
         self.knows_cancelled.load(Ordering::Relaxed)

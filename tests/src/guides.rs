@@ -27,3 +27,21 @@ mod queue {}
 
 #[doc = include_str!("../../docs/guides/testing.md")]
 mod testing {}
+
+#[doc = include_str!("../../docs/guides/exactly-once.md")]
+mod exactly_once {}
+
+#[doc = include_str!("../../docs/guides/handlers.md")]
+mod handlers {}
+
+#[doc = include_str!("../../docs/guides/options.md")]
+mod options {}
+
+#[doc = include_str!("../../docs/guides/results.md")]
+mod results {}
+
+#[doc = include_str!("../../docs/guides/deploys.md")]
+mod deploys {}
+
+#[doc = include_str!("../../docs/guides/operating.md")]
+mod operating {}

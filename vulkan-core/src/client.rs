@@ -22,6 +22,8 @@ const PING: Duration = Duration::from_secs(3);
 #[derive(Debug, Clone)]
 pub struct Client {
     pool: PgPool,
+    #[cfg(feature = "telemetry")]
+    pub(crate) traced: crate::telemetry::Traced,
 }
 
 impl Client {
@@ -74,7 +76,11 @@ impl Client {
     /// A worker makes up to two calls at a time for each of its groups, and four for all of them; what
     /// finds no connection free waits its turn. It listens on one more, beside the pool.
     pub fn new(pool: PgPool) -> Self {
-        Self { pool }
+        Self {
+            #[cfg(feature = "telemetry")]
+            traced: crate::telemetry::Traced::new(&pool),
+            pool,
+        }
     }
 
     /// The pool underneath, for transactions of your own.

@@ -41,6 +41,9 @@ pub enum Error {
     /// A recurring event is not well defined.
     #[error(transparent)]
     Schedule(ScheduleError),
+    /// No worker of that name, or of that version, is alive (`VK009`).
+    #[error("{0}")]
+    UnknownWorker(Refusal),
     /// A name of a stream, a group or a kind is not valid.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -69,7 +72,7 @@ pub enum Error {
     NoSchema,
     /// The batch failed that a [`Publisher`](crate::Publisher) published the event with. The event may have
     /// been published all the same, as after [`Error::Database`].
-    #[error("{0}")]
+    #[error(transparent)]
     Batch(Arc<Self>),
     /// The publisher was closed before it took the event.
     #[error("the publisher is closed; keep it open until the last event is published")]
@@ -214,6 +217,7 @@ impl From<sqlx::Error> for Error {
             "VK006" => Self::Superseded(refusal()),
             "VK007" => Self::Stale(refusal()),
             "VK008" => Self::UnknownSchedule(refusal()),
+            "VK009" => Self::UnknownWorker(refusal()),
             _ => match unstorable(refused) {
                 Some(hint) => Self::invalid(explained(refused), hint),
                 None => Self::Database(error),

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use sqlx::postgres::PgConnection;
 use sqlx::types::Json;
 use vulkan_names::{Backoff, KindPattern, Start, Subject, check_name};
 
@@ -96,7 +97,7 @@ pub enum OnDead {
 }
 
 impl OnDead {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Advance => "advance",
             Self::Block => "block",
@@ -137,6 +138,31 @@ fn pattern_as_text<S: serde::Serializer>(
     serializer.serialize_str(pattern.as_str())
 }
 
+impl GroupOptions {
+    /// Makes the group with these options, or finds it and leaves it as it is; returns its id.
+    pub(crate) async fn create(
+        &self,
+        stream: &str,
+        group: &str,
+        connection: &mut PgConnection,
+    ) -> sqlx::Result<i32> {
+        let max_attempts = self.max_attempts;
+        sqlx::query_scalar(include_str!("../queries/create_group.sql"))
+            .bind(stream)
+            .bind(group)
+            .bind(self.mode.as_str())
+            .bind(self.start.to_string())
+            .bind(self.bindings.as_ref().map(Json))
+            .bind(max_attempts.map(|max| i32::try_from(max).unwrap_or(i32::MAX)))
+            .bind(self.backoff.map(|backoff| interval(backoff.initial)))
+            .bind(self.backoff.map(|backoff| interval(backoff.max)))
+            .bind(self.lease.map(interval))
+            .bind(self.on_dead.map(OnDead::as_str))
+            .fetch_one(connection)
+            .await
+    }
+}
+
 impl Client {
     /// Makes a consumer group, or finds it, and sets the options that are given; returns its id.
     ///
@@ -156,6 +182,8 @@ impl Client {
         check_name(Subject::Group, group)?;
         let (pool, stream, group) = (self.pool().clone(), stream.to_owned(), group.to_owned());
         to_the_end(async move {
+            let mut tx = pool.begin().await?;
+            let id = options.create(&stream, &group, &mut tx).await?;
             let bindings = options.bindings.map(Json);
             let max_attempts = options
                 .max_attempts
@@ -164,21 +192,6 @@ impl Client {
             let backoff_max = options.backoff.map(|backoff| interval(backoff.max));
             let lease = options.lease.map(interval);
             let on_dead = options.on_dead.map(OnDead::as_str);
-
-            let mut tx = pool.begin().await?;
-            let id = sqlx::query_scalar(include_str!("../queries/create_group.sql"))
-                .bind(&stream)
-                .bind(&group)
-                .bind(options.mode.as_str())
-                .bind(options.start.to_string())
-                .bind(&bindings)
-                .bind(max_attempts)
-                .bind(backoff_initial)
-                .bind(backoff_max)
-                .bind(lease)
-                .bind(on_dead)
-                .fetch_one(&mut *tx)
-                .await?;
             // For a group that was there before. Binding and limits first, since they take the group's latch.
             if let Some(bindings) = bindings {
                 sqlx::query(include_str!("../queries/set_binding.sql"))

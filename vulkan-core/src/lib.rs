@@ -38,7 +38,8 @@
 //! | make streams and groups | [`Client::create_stream`], [`Client::ensure_group`] |
 //! | limit a group | [`Limits`], [`Client::set_prefix_limit`], [`Client::reset_breaker`] |
 //! | read a stream | [`Client::read`], [`Client::reader`] |
-//! | look, redrive, replay, skip, pause | [`Client::overview`], [`Client::inspect`], [`Client::redrive`], [`Client::replay`], [`Client::skip`], [`Client::pause`] |
+//! | look, redrive, replay, skip, cancel, pause | [`Client::overview`], [`Client::inspect`], [`Client::redrive`], [`Client::replay`], [`Client::skip`], [`Client::cancel`], [`Client::pause`] |
+//! | see and drain workers | [`Client::workers`], [`Client::drain_worker`], [`Client::drain_workers`] |
 //! | write a worker of one's own | [`engine`] |
 
 mod client;
@@ -55,6 +56,11 @@ mod operate;
 mod position;
 mod publish;
 mod schedule;
+#[cfg(feature = "telemetry")]
+pub mod telemetry;
+#[cfg(not(feature = "telemetry"))]
+#[path = "telemetry_off.rs"]
+mod telemetry;
 mod wake;
 
 pub use client::Client;
@@ -63,7 +69,10 @@ pub use error::{Error, Refusal};
 pub use event::{Event, PartitionKey};
 pub use group::{Binding, GroupOptions, Mode, OnDead};
 pub use limits::{Limit, Limits};
-pub use operate::{DryRun, GroupOverview, Inspected, Redrive, Replayed, Status};
+pub use operate::{
+    DryRun, GroupOverview, Inspected, LiveWorker, Redrive, Replayed, ServedHandler, Status,
+    WorkerState,
+};
 pub use position::Position;
 pub use publish::{IntoMessage, Message, Published, Publisher, PublisherOptions};
 pub use schedule::{

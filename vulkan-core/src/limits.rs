@@ -1,3 +1,4 @@
+use serde_json::{Value, json};
 use sqlx::PgConnection;
 use vulkan_names::{Breaker, Rate};
 
@@ -68,7 +69,54 @@ fn number(limit: Option<Limit<u32>>) -> Option<i32> {
     })
 }
 
+/// Zero would take the breaker away: below it the engine refuses.
+fn percent(breaker: &Breaker) -> i32 {
+    match breaker.failure_percent {
+        0 => -1,
+        percent => i32::try_from(percent).unwrap_or(i32::MAX),
+    }
+}
+
 impl Limits {
+    /// What is not `None`, by name, as `vulkan.declare_options()` takes it.
+    pub(crate) fn declared(&self) -> [(&'static str, Option<Value>); 6] {
+        [
+            ("max_in_flight", number(self.max_in_flight).map(Value::from)),
+            (
+                "max_in_flight_per_prefix",
+                number(self.max_in_flight_per_prefix).map(Value::from),
+            ),
+            (
+                "prefix_delimiter",
+                self.prefix_delimiter.clone().map(Value::from),
+            ),
+            ("rate", self.per_second().map(Value::from)),
+            ("burst", number(self.burst).map(Value::from)),
+            (
+                "breaker",
+                self.breaker.map(|limit| match limit {
+                    Limit::Off => json!(0),
+                    Limit::At(breaker) => json!({
+                        "failure_percent": percent(&breaker),
+                        "min_attempts": breaker.min_attempts,
+                        "time_window": breaker.window.as_secs_f64(),
+                        "pause": breaker.pause.as_secs_f64(),
+                        "max_pause": breaker.max_pause.as_secs_f64(),
+                        "probes": breaker.probes,
+                    }),
+                }),
+            ),
+        ]
+    }
+
+    fn per_second(&self) -> Option<f64> {
+        self.rate.map(|limit| match limit {
+            Limit::Off => 0.0,
+            Limit::At(rate) if rate.attempts == 0 => -1.0,
+            Limit::At(rate) => rate.per_second(),
+        })
+    }
+
     /// Sets what is not `None`. Takes the group's latch before any row lock.
     pub(crate) async fn set(
         self,
@@ -84,12 +132,8 @@ impl Limits {
             .bind(group)
             .bind(number(self.max_in_flight))
             .bind(number(self.max_in_flight_per_prefix))
-            .bind(self.prefix_delimiter)
-            .bind(self.rate.map(|limit| match limit {
-                Limit::Off => 0.0,
-                Limit::At(rate) if rate.attempts == 0 => -1.0,
-                Limit::At(rate) => rate.per_second(),
-            }))
+            .bind(&self.prefix_delimiter)
+            .bind(self.per_second())
             .bind(number(self.burst))
             .execute(&mut *connection)
             .await?;
@@ -102,10 +146,7 @@ impl Limits {
         sqlx::query(include_str!("../queries/set_breaker.sql"))
             .bind(stream)
             .bind(group)
-            .bind(breaker.map_or(0, |it| match it.failure_percent {
-                0 => -1,
-                percent => count(percent),
-            }))
+            .bind(breaker.as_ref().map_or(0, percent))
             .bind(breaker.map(|it| count(it.min_attempts)))
             .bind(breaker.map(|it| interval(it.window)))
             .bind(breaker.map(|it| interval(it.pause)))

@@ -16,6 +16,7 @@ use crate::client::Client;
 use crate::detach::to_the_end;
 use crate::error::Error;
 use crate::interval::interval;
+use crate::telemetry::Publishing;
 use batch::Batch;
 
 impl Client {
@@ -36,9 +37,11 @@ impl Client {
     ///
     /// Dropped, it still runs to its end: the event is published, or not, but never half.
     pub async fn publish(&self, message: impl IntoMessage) -> Result<i64, Error> {
-        let message = message.into_message()?;
+        let mut message = message.into_message()?;
+        let span = Publishing::one(self, &mut message);
         let pool = self.pool().clone();
-        to_the_end(async move { publish(&pool, &message).await }).await
+        let call = to_the_end(async move { publish(&pool, &message).await });
+        span.around(call, |offset| Some(*offset)).await
     }
 
     /// Publishes one event on a connection or in a transaction of yours.
@@ -58,7 +61,10 @@ impl Client {
         executor: impl PgExecutor<'e>,
         message: impl IntoMessage,
     ) -> Result<i64, Error> {
-        publish(executor, &message.into_message()?).await
+        let mut message = message.into_message()?;
+        let span = Publishing::one(self, &mut message);
+        let call = publish(executor, &message);
+        span.around(call, |offset| Some(*offset)).await
     }
 
     /// Publishes a batch of events of one stream in one statement: all of them, or none.
@@ -77,9 +83,11 @@ impl Client {
         &self,
         messages: impl IntoIterator<Item = M>,
     ) -> Result<Vec<i64>, Error> {
-        let messages = all(messages)?;
+        let mut messages = all(messages)?;
+        let span = Publishing::many(self, &mut messages);
         let pool = self.pool().clone();
-        to_the_end(async move { Batch::of(&messages)?.publish(&pool).await }).await
+        let call = to_the_end(async move { Batch::of(&messages)?.publish(&pool).await });
+        span.around(call, |_| None).await
     }
 
     /// Publishes a batch as [`publish_many`](Self::publish_many) does, on a connection or in a transaction of yours.
@@ -96,8 +104,10 @@ impl Client {
         executor: impl PgExecutor<'e>,
         messages: impl IntoIterator<Item = M>,
     ) -> Result<Vec<i64>, Error> {
-        let messages = all(messages)?;
-        Batch::of(&messages)?.publish(executor).await
+        let mut messages = all(messages)?;
+        let span = Publishing::many(self, &mut messages);
+        let call = async { Batch::of(&messages)?.publish(executor).await };
+        span.around(call, |_| None).await
     }
 }
 
@@ -106,10 +116,7 @@ fn all<M: IntoMessage>(messages: impl IntoIterator<Item = M>) -> Result<Vec<Mess
     messages.collect()
 }
 
-pub(crate) async fn publish<'e>(
-    executor: impl PgExecutor<'e>,
-    message: &Message,
-) -> Result<i64, Error> {
+async fn publish<'e>(executor: impl PgExecutor<'e>, message: &Message) -> Result<i64, Error> {
     message.check()?;
     Ok(sqlx::query_scalar(include_str!("../queries/publish.sql"))
         .bind(&message.stream)

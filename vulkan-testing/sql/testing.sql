@@ -42,6 +42,8 @@ BEGIN
     END LOOP;
     -- In this transaction: a worker that lives would else extend first what ran out.
     PERFORM vulkan.reap();
+    -- A worker that sleeps until the next tick it knows of would else sleep on.
+    PERFORM vulkan.ring_schedules();
 END $$;
 COMMENT ON FUNCTION vulkan_testing.advance(interval) IS 'Moves time forward: all stored times of the engine go back by so much, and leases that have run out are taken back.';
 

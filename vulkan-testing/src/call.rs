@@ -60,7 +60,7 @@ impl Handled {
 
 /// Calls a handler as a worker does, without a worker and without a database, and says what becomes of the message.
 ///
-/// Takes a `&T` of an [`Event`], or a [`Delivery`] that is built with all that a test cares about. The payload is written as JSON
+/// Takes a `&T` of an [`Event`](vulkan::Event), or a [`Delivery`](vulkan::Delivery) that is built with all that a test cares about. The payload is written as JSON
 /// and read again. As in a worker, a payload that does not decode is dead, so is an error of the last attempt, and a panic
 /// or a timeout is a failed attempt.
 ///

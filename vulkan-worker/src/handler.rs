@@ -1,7 +1,7 @@
 //! The contract between a handler and the worker that runs it.
 //!
-//! [`Handler`] is what the worker calls and `#[handler]` writes;
-//! [`Delivery`], [`State`] and [`FromDelivery`] are what a handler can ask for;
+//! [`Handler`] is what the worker calls and `#[handler]` writes, [`BatchHandler`] the same for several messages at once;
+//! [`Delivery`], [`State`], [`Tx`] and [`FromDelivery`] are what a handler can ask for;
 //! [`HandlerError`] is how it says what becomes of a delivery that failed.
 
 use std::future::Future;
@@ -71,7 +71,15 @@ pub type Result<T = (), E = HandlerError> = std::result::Result<T, E>;
 /// | returns [`HandlerError::retry_in`] | yes | the handler |
 /// | returns [`HandlerError::snooze`] | no | the handler |
 /// | returns [`HandlerError::dead`] | yes, the last | nobody: the delivery is dead |
+/// | returns any of these [with a checkpoint](HandlerError::with_checkpoint) | as without | as without |
+/// | panics | yes | the backoff of the group |
+/// | takes longer than its timeout | yes | the backoff of the group |
 /// | gets a payload that does not decode | yes, the last | nobody: the delivery is dead |
+/// | has a [`Tx`] that cannot commit | yes | the backoff of the group |
+/// | loses its lease: the process died, or stood still for longer | yes | nobody: handed out again at once, alone |
+/// | is dropped at the end of the grace period | no | nobody: handed out again at once |
+/// | is not called before the worker stops | no | nobody: handed out again at once |
+/// | is not there for this kind | yes | the backoff of the group |
 ///
 /// A group with `retries = 5` tries five more times after the first attempt.
 /// An error of the sixth attempt leaves the delivery dead, whatever delay it asks for.
@@ -118,9 +126,11 @@ pub trait Handler<S>: Send + Sync + 'static {
     ///
     /// # Cancel safety
     ///
-    /// The worker drops the future at any of its await points when a timeout passes,
-    /// when the lease is lost, or at the end of the grace period of a shutdown.
-    /// [`Delivery::cancelled`] tells beforehand in the last two cases.
+    /// The worker drops the future at any of its await points when a timeout passes, when the lease is
+    /// lost, when the message is cancelled, or at the end of the grace period of a shutdown.
+    /// [`Delivery::cancelled`] tells beforehand in all cases but the first. A handler that does not come
+    /// back from a poll, because it blocks its thread, cannot be dropped: it is told as
+    /// [`WorkerEvent::Stuck`](crate::WorkerEvent::Stuck).
     fn call(&self, delivery: &Delivery, state: &S) -> impl Future<Output = Result> + Send;
 
     /// Forgets the type, but not whether it takes batches.

@@ -65,6 +65,10 @@
 //! |---|---|
 //! | write a handler | [`Handler`], [`HandlerOptions`], [`Delivery`] |
 //! | take more arguments with `#[handler]` | [`State`], [`FromRef`], [`FromDelivery`] |
+//! | handle several messages at once | [`BatchHandler`], [`Received`], [`Batch`], [`FromBatch`] |
+//! | go on where the attempt before came | [`Delivery::save_checkpoint`], [`Delivery::checkpoint`] |
+//! | change options without a rebuild | [`Overrides`], [`WorkerBuilder::overrides`] |
+//! | keep secrets out of errors | [`WorkerBuilder::redact`] |
 //! | have effects exactly once | [`Tx`], [`Delivery::complete_in`] |
 //! | say what an error means | [`HandlerError`], [`ResultExt`], [`Disposition`] |
 //! | have a plain job queue | [`Queue`], [`QueueWorker`] |

@@ -11,6 +11,9 @@
 //! | [`keeper`] | extends the leases of what is still in work | one |
 //! | [`housekeeping`] | reaps lost leases, rolls slots | two |
 //! | [`scheduler`] | fires the recurring events that are due | one |
+//! | [`pulse`] | gives signs of life, takes over changed options | one |
+//! | [`orders`] | hears of cancelled messages and of a drain | one |
+//! | [`watch`] | finds handlers that block their thread | one |
 //!
 //! What the tasks of a group share is its [`ledger`]; what all runners share, the [`slots`] of the process.
 //! What happens is told as [`events`], of which [`log`] makes the log.
@@ -24,14 +27,17 @@ mod events;
 mod execute;
 mod failures;
 mod group;
+mod health;
 mod housekeeping;
 mod keeper;
 mod ledger;
 mod log;
 mod lookout;
+mod orders;
 mod overrides;
 mod pace;
 mod patience;
+mod pulse;
 mod redact;
 mod registry;
 mod runner;
@@ -39,6 +45,8 @@ mod scheduler;
 mod settler;
 mod shutdown;
 mod slots;
+mod trace;
+mod watch;
 mod worker;
 
 pub use alone::{attempt, attempt_batch};

@@ -61,6 +61,7 @@
 //!
 //! A handler takes the payload, and then whatever it asks for:
 //! the [`Delivery`] by reference, parts of the worker's state as [`State`],
+//! the transaction that also marks the message done as [`Tx`],
 //! and types of your own that implement [`FromDelivery`].
 //! The keys of the attribute are listed at [`handler`](macro@handler).
 //!
@@ -130,24 +131,29 @@
 //! | connect, migrate, make a stream | [`Client`] |
 //! | publish | [`Client::publish`], [`Client::publish_in`], [`Client::publish_many`], [`Client::publisher`]; with headers, a delay or a dedup id [`Message`] |
 //! | publish again and again | [`Schedule`], [`Cron`], [`WorkerBuilder::schedule`], [`Client::put_schedule`], [`Client::schedules`] |
-//! | handle | [`handler`](macro@handler), [`Handler`], [`Worker`] |
+//! | handle | [`handler`](macro@handler), [`Handler`], [`Worker`]; several messages at once [`Received`], [`BatchHandler`] |
 //! | have a plain job queue | [`Queue`] |
+//! | go on where the attempt before came | [`Delivery::save_checkpoint`], [`Delivery::checkpoint`] |
+//! | change options without a rebuild | [`Overrides`] |
+//! | keep secrets out of errors | [`WorkerBuilder::redact`] |
 //! | have effects exactly once | [`Tx`], [`Delivery::complete_in`] |
 //! | put middleware around handlers | [`WorkerBuilder::layer`], [`HandlerService`] |
 //! | listen to what a worker does | [`WorkerBuilder::on_event`], [`WorkerEvent`] |
+//! | write traces | the module `telemetry`, with the feature of that name |
 //! | limit a group over all workers | [`Limits`], [`HandlerOptions`], [`Client::set_prefix_limit`], [`Client::reset_breaker`] |
 //! | read without a worker | [`Client::read`], [`Client::reader`] |
-//! | look, redrive, replay, skip, pause | [`Client::overview`], [`Client::inspect`], [`Client::redrive`], [`Client::replay`], [`Client::skip`], [`Client::pause`] |
+//! | look, redrive, replay, skip, cancel, pause | [`Client::overview`], [`Client::inspect`], [`Client::redrive`], [`Client::replay`], [`Client::skip`], [`Client::cancel`], [`Client::pause`] |
+//! | see and drain workers | [`Client::workers`], [`Client::drain_worker`], [`Client::drain_workers`] |
 //! | write a worker of one's own | [`engine`] |
 
 #[doc(inline)]
 pub use vulkan_core::{
     Backoff, BackoffError, Binding, Breaker, BreakerError, Client, Cron, CronError, DryRun,
     DurationError, Error, Event, GroupName, GroupOptions, GroupOverview, Inspected, IntoMessage,
-    KindPattern, Limit, Limits, LogEvent, Message, Missed, Mode, NameError, OnDead, PartitionKey,
-    Position, Problem, Published, Publisher, PublisherOptions, Rate, RateError, Reader,
-    ReaderEvents, Redrive, Refusal, Replayed, Schedule, ScheduleError, ScheduleMistake,
-    ScheduleOverview, Start, StartError, Status, Subject, engine,
+    KindPattern, Limit, Limits, LiveWorker, LogEvent, Message, Missed, Mode, NameError, OnDead,
+    PartitionKey, Position, Problem, Published, Publisher, PublisherOptions, Rate, RateError,
+    Reader, ReaderEvents, Redrive, Refusal, Replayed, Schedule, ScheduleError, ScheduleMistake,
+    ScheduleOverview, ServedHandler, Start, StartError, Status, Subject, WorkerState, engine,
 };
 #[doc(inline)]
 pub use vulkan_macros::{Event, handler};
@@ -160,6 +166,9 @@ pub use vulkan_worker::{
     Queue, QueueWorker, Received, Result, ResultExt, RunError, Shutdown, State, Tx, TxError,
     Worker, WorkerBuilder, WorkerEvent, shutdown_signal,
 };
+
+#[cfg(feature = "telemetry")]
+pub mod telemetry;
 
 /// What the code written by the macros refers to. Not part of the public interface.
 #[doc(hidden)]

@@ -1,1 +1,1 @@
-SELECT carrier, sum(flights)::bigint, sum(cancelled)::bigint, sum(minutes_late)::bigint FROM carriers GROUP BY carrier
+SELECT carrier, flights, cancelled, minutes_late FROM carriers

@@ -20,3 +20,5 @@ mod publish;
 mod random;
 /// Recurring events: each tick once, whatever happens.
 mod schedules;
+/// Signs of life, drains, and the options that programs declare.
+mod workers;

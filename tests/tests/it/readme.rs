@@ -5,6 +5,8 @@ mod sql;
 
 const README: &str = include_str!("../../../README.md");
 const QUICKSTART: &str = include_str!("../../../examples/orders.rs");
+const GUIDES: &str = include_str!("../../../docs/guides/README.md");
+const GUIDES_THAT_RUN: &str = include_str!("../../src/guides.rs");
 const SNIPPETS: &str = include_str!("readme/snippets.rs");
 
 /// The code blocks of one language.
@@ -38,6 +40,41 @@ fn every_snippet_stands_in_a_file_that_compiles() {
         assert!(
             compiled.iter().any(|file| file.contains(&flat(block))),
             "not in tests/it/readme/snippets.rs:\n{block}"
+        );
+    }
+}
+
+#[test]
+fn every_guide_is_listed_and_runs() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let guides: std::collections::BTreeSet<String> = std::fs::read_dir(root.join("docs/guides"))
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name != "README.md")
+        .collect();
+    for guide in &guides {
+        assert!(
+            GUIDES.contains(&format!("]({guide})")),
+            "docs/guides/README.md has no row for {guide}"
+        );
+        assert!(
+            GUIDES_THAT_RUN.contains(&format!("docs/guides/{guide}\"")),
+            "the examples of {guide} do not run: tests/src/guides.rs has no line for it"
+        );
+    }
+    for text in [README, GUIDES] {
+        for (at, _) in text.match_indices("](") {
+            let link = text[at + 2..].split_once(')').unwrap().0;
+            let there =
+                link.starts_with("http") || guides.contains(link) || root.join(link).exists();
+            assert!(there, "{link} leads nowhere");
+        }
+    }
+    for (at, _) in README.match_indices("`docs/") {
+        let path = README[at + 1..].split_once('`').unwrap().0;
+        assert!(
+            root.join(path).exists(),
+            "README.md names {path}, which is not there"
         );
     }
 }

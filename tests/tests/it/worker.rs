@@ -4,6 +4,8 @@
 mod batch;
 /// Mistakes in how a worker is put together, told all at once.
 mod build;
+/// Messages that an operator gives up while they are in work, and handlers that pay no heed.
+mod cancelled;
 /// How far a handler came, for the attempt after it.
 mod checkpoints;
 /// The database goes away, comes back, wakes and is left in peace.
@@ -14,6 +16,8 @@ mod events;
 mod exactly_once;
 /// Errors, delays, panics, timeouts, payloads of every kind.
 mod failures;
+/// Workers as rows: seen, drained, of several versions.
+mod fleet;
 /// A connection that looks alive and is not.
 mod half_open;
 /// Publish, handle, done: groups, kinds, state, options.
@@ -26,6 +30,8 @@ mod layers;
 mod limits;
 /// Options changed where the program runs.
 mod overrides;
+/// A group that is paused under load, and wakes when it is resumed.
+mod paused;
 /// Whose messages get the slots of a process: priorities and weights.
 mod priorities;
 /// Workers that are processes: told to stop, killed, and killed by their messages.
@@ -34,6 +40,8 @@ mod processes;
 mod queue;
 /// Secrets that errors do not give away.
 mod redact;
+/// One process after the other replaced under load.
+mod rolling;
 /// Recurring events, fired by whoever lives.
 mod schedules;
 /// Told to stop: what ends, what goes back, how fast.

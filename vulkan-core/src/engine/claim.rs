@@ -35,6 +35,9 @@ pub struct Claimed {
     pub lane: Option<i64>,
     /// It came back from a lost lease: handle no second such message beside it.
     pub solo: bool,
+    /// It was handed out before: tried, redriven, replayed, put off or given back. Of a message at its first
+    /// attempt only [`Client::claim_with_past`] knows.
+    pub again: bool,
 }
 
 /// Leaves out the payload and the headers, which may hold what no log should.
@@ -57,6 +60,7 @@ impl fmt::Debug for Claimed {
 // By position: this is the hot path, and the query stands beside it.
 impl FromRow<'_, PgRow> for Claimed {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        let attempt: i32 = row.try_get(6)?;
         Ok(Self {
             offset: row.try_get(0)?,
             kind: row.try_get(1)?,
@@ -66,11 +70,12 @@ impl FromRow<'_, PgRow> for Claimed {
                 .try_get::<Option<Json<_>>, _>(4)?
                 .map(|Json(headers)| headers),
             published_at: row.try_get(5)?,
-            attempt: row.try_get(6)?,
+            attempt,
             token: row.try_get(7)?,
             claim_hi: row.try_get(8)?,
             lane: row.try_get(9)?,
             solo: row.try_get(10)?,
+            again: attempt > 1 || (row.len() > 11 && row.try_get(11)?),
         })
     }
 }
@@ -94,9 +99,46 @@ impl Client {
         max_lanes: i32,
         take_solo: bool,
     ) -> Result<Vec<Claimed>, Error> {
+        let sql = include_str!("../../queries/claim.sql");
+        self.claim_by(sql, group_id, worker, max_messages, max_lanes, take_solo)
+            .await
+    }
+
+    /// Claims as [`claim`](Self::claim) does, and tells of each message whether it was handed out
+    /// [before](Claimed::again), which costs a look-up for each.
+    ///
+    /// # Errors
+    ///
+    /// As [`claim`](Self::claim).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`claim`](Self::claim).
+    pub async fn claim_with_past(
+        &self,
+        group_id: i32,
+        worker: &str,
+        max_messages: i32,
+        max_lanes: i32,
+        take_solo: bool,
+    ) -> Result<Vec<Claimed>, Error> {
+        let sql = include_str!("../../queries/claim_with_past.sql");
+        self.claim_by(sql, group_id, worker, max_messages, max_lanes, take_solo)
+            .await
+    }
+
+    async fn claim_by(
+        &self,
+        sql: &'static str,
+        group_id: i32,
+        worker: &str,
+        max_messages: i32,
+        max_lanes: i32,
+        take_solo: bool,
+    ) -> Result<Vec<Claimed>, Error> {
         let worker = worker.to_owned();
         let claimed = answered(self.pool(), move |connection| {
-            sqlx::query_as(include_str!("../../queries/claim.sql"))
+            sqlx::query_as(sql)
                 .bind(group_id)
                 .bind(worker)
                 .bind(max_messages)

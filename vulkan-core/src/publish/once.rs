@@ -6,6 +6,7 @@ use crate::client::Client;
 use crate::detach::to_the_end;
 use crate::error::Error;
 use crate::interval::interval;
+use crate::telemetry::Publishing;
 
 /// Where an event with a dedup id stands, and since when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
@@ -52,9 +53,11 @@ impl Client {
     /// # }
     /// ```
     pub async fn publish_once(&self, message: impl IntoMessage) -> Result<Published, Error> {
-        let message = message.into_message()?;
+        let mut message = message.into_message()?;
+        let span = Publishing::one(self, &mut message);
         let pool = self.pool().clone();
-        to_the_end(async move { publish_once(&pool, &message).await }).await
+        let call = to_the_end(async move { publish_once(&pool, &message).await });
+        span.around(call, |published| Some(published.offset)).await
     }
 
     /// Publishes as [`publish_once`](Self::publish_once) does, on a connection or in a transaction of yours.
@@ -73,7 +76,10 @@ impl Client {
         executor: impl PgExecutor<'e>,
         message: impl IntoMessage,
     ) -> Result<Published, Error> {
-        publish_once(executor, &message.into_message()?).await
+        let mut message = message.into_message()?;
+        let span = Publishing::one(self, &mut message);
+        let call = publish_once(executor, &message);
+        span.around(call, |published| Some(published.offset)).await
     }
 }
 

@@ -9,6 +9,7 @@ use vulkan_names::{Subject, check_kind, check_name};
 use super::message::{IntoMessage, Message};
 use crate::client::Client;
 use crate::error::Error;
+use crate::telemetry::Publishing;
 use batcher::Batcher;
 
 /// Publishes single events of many tasks in batches, while each caller waits for its own answer.
@@ -49,6 +50,7 @@ use batcher::Batcher;
 #[derive(Debug, Clone)]
 #[must_use = "a publisher does nothing until something is published"]
 pub struct Publisher {
+    client: Client,
     queue: mpsc::Sender<Waiting>,
     closing: CancellationToken,
     tasks: TaskTracker,
@@ -110,6 +112,7 @@ impl Client {
         );
         tasks.spawn(batcher.run());
         Publisher {
+            client: self.clone(),
             queue,
             closing,
             tasks,
@@ -133,20 +136,24 @@ impl Publisher {
     /// Dropped, the event is published, or not, but never half: not if it had yet to find room in the
     /// queue.
     pub async fn publish(&self, message: impl IntoMessage) -> Result<i64, Error> {
-        let message = message.into_message()?;
+        let mut message = message.into_message()?;
         check_name(Subject::Stream, &message.stream)?;
         check_kind(&message.kind)?;
         message.check()?;
-        let (answer, answered) = oneshot::channel();
-        let waiting = Waiting { message, answer };
-        if self.queue.send(waiting).await.is_err() {
-            return Err(Error::PublisherClosed);
-        }
-        match answered.await {
-            Ok(answer) => answer,
-            // Its task is gone without an answer: the runtime is shutting down, and this task with it.
-            Err(_) => std::future::pending().await,
-        }
+        let span = Publishing::one(&self.client, &mut message);
+        let call = async {
+            let (answer, answered) = oneshot::channel();
+            let waiting = Waiting { message, answer };
+            if self.queue.send(waiting).await.is_err() {
+                return Err(Error::PublisherClosed);
+            }
+            match answered.await {
+                Ok(answer) => answer,
+                // Its task is gone without an answer: the runtime is shutting down, and this task with it.
+                Err(_) => std::future::pending().await,
+            }
+        };
+        span.around(call, |offset| Some(*offset)).await
     }
 
     /// Takes no more events, from this clone or another, and returns when all that it took are sent.

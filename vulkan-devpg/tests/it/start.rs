@@ -81,7 +81,7 @@ async fn the_url_is_good_for_other_clients() {
         .output()
         .await
         .unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "vulkan\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "postgres\n");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod attributes;
+mod batches;
 mod event;
 mod options;
 mod outcome;

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use vulkan::{DryRun, Position, Schedule};
+use vulkan::{DryRun, Position, Schedule, handler};
 use vulkan_testing::TestApp;
 
 use crate::support::{OrderPlaced, audit, message};
@@ -198,5 +198,52 @@ async fn schedules_fire_as_time_moves() {
             .await;
     }
     app.assert_nothing_else_published().await;
+    app.check().await;
+}
+
+#[handler(stream = "orders", group = "limited", rate = "2/h", burst = 2)]
+async fn limited(_: OrderPlaced) {}
+
+#[tokio::test]
+async fn a_rate_grants_more_as_time_moves() {
+    let app = TestApp::new().await;
+    app.publish_many(&[1, 2, 3, 4, 5].map(|id| OrderPlaced { id }))
+        .await;
+    let drain = async || app.drain(app.worker().register(limited)).await.done();
+    assert_eq!(drain().await, 2);
+    assert_eq!(drain().await, 0);
+    app.advance(Duration::from_secs(1800)).await;
+    assert_eq!(drain().await, 1);
+    app.advance(Duration::from_secs(3600)).await;
+    assert_eq!(drain().await, 2);
+    app.check().await;
+}
+
+#[handler(
+    stream = "orders",
+    group = "breaking",
+    retries = 0,
+    breaker = "50% of 2 in 1m, pause 1h"
+)]
+async fn breaking(order: OrderPlaced) -> vulkan::Result {
+    match order.id {
+        1 => Err("down".into()),
+        _ => Ok(()),
+    }
+}
+
+#[tokio::test]
+async fn a_breaker_lets_probes_through_as_time_moves() {
+    let app = TestApp::new().await;
+    let drain = async || app.drain(app.worker().register(breaking)).await;
+    for _ in 0..2 {
+        app.publish(&OrderPlaced { id: 1 }).await;
+        drain().await;
+    }
+    app.publish_many(&[2, 3, 4].map(|id| OrderPlaced { id }))
+        .await;
+    assert_eq!(drain().await.groups[0].waiting, 3);
+    app.advance(Duration::from_secs(3600)).await;
+    assert_eq!(drain().await.done(), 3);
     app.check().await;
 }

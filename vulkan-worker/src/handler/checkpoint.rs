@@ -1,4 +1,4 @@
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -40,29 +40,17 @@ pub enum CheckpointError {
 }
 
 /// Where the checkpoint of a delivery is kept.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Checkpoints {
     /// In the database, under the message.
     Saved(Client, Held),
     /// In the delivery itself, which was made in a test.
-    Kept(Mutex<Option<Box<RawValue>>>),
+    Kept(Arc<Mutex<Option<Box<RawValue>>>>),
 }
 
 impl Default for Checkpoints {
     fn default() -> Self {
-        Self::Kept(Mutex::default())
-    }
-}
-
-impl Clone for Checkpoints {
-    fn clone(&self) -> Self {
-        match self {
-            Self::Saved(client, held) => Self::Saved(client.clone(), *held),
-            Self::Kept(value) => {
-                let value = value.lock().unwrap_or_else(PoisonError::into_inner);
-                Self::Kept(Mutex::new(value.clone()))
-            }
-        }
+        Self::Kept(Arc::default())
     }
 }
 

@@ -308,11 +308,17 @@ impl Delivery {
     }
 
     /// Waits until the worker wants this delivery to end,
-    /// because it shuts down or has lost the lease.
+    /// because it shuts down, has lost the lease, or was told that the message is cancelled.
     ///
     /// A handler that takes long can then stop early and return an error, which spends the attempt,
-    /// or [`HandlerError::snooze`](crate::HandlerError::snooze), which does not;
-    /// one that pays no heed is dropped when the grace period is over, with no attempt spent.
+    /// or [`HandlerError::snooze`](crate::HandlerError::snooze), which does not. A message that was
+    /// [cancelled](vulkan_core::Client::cancel) is dead then, whatever the error.
+    ///
+    /// One that pays no heed is dropped: when the grace period is over, with no attempt spent; a second
+    /// after the lease was lost; at the end of the [notice](crate::WorkerBuilder::notice), if the message
+    /// was cancelled. It is told as [`WorkerEvent::CancellationIgnored`](crate::WorkerEvent::CancellationIgnored),
+    /// and counted in `vulkan.workers`. After a timeout the handler is dropped at once; only tasks of its own
+    /// can still hear of it, by the token.
     ///
     /// # Cancel safety
     ///

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -146,7 +146,7 @@ impl DeliveryBuilder {
     /// [`CheckpointError::Encode`] if `value` cannot be written as JSON.
     pub fn checkpoint<T: Serialize + ?Sized>(mut self, value: &T) -> Result<Self, CheckpointError> {
         let value = checkpoint::encode(value)?;
-        self.0.checkpoints = Checkpoints::Kept(std::sync::Mutex::new(Some(value)));
+        self.0.checkpoints = Checkpoints::Kept(Arc::new(Mutex::new(Some(value))));
         Ok(self)
     }
 

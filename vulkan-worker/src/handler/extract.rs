@@ -4,7 +4,7 @@ use super::{Delivery, Result};
 
 /// A type that a handler can ask for after its payload, by value.
 ///
-/// [`State`](super::State) is one. Of your own, implement it where several handlers
+/// [`State`](super::State) and [`Tx`](super::Tx) are. Of your own, implement it where several handlers
 /// would begin with the same lines: a tenant from a header, a client for the region of a key.
 ///
 /// # Examples
@@ -30,7 +30,7 @@ use super::{Delivery, Result};
     message = "`{Self}` cannot be an argument of a handler for the state `{S}`",
     label = "not an argument of a handler",
     note = "after the payload a handler takes `&Delivery`, `State<T>` for a `T` from the state \
-            of the worker, and whatever else implements `FromDelivery<{S}>`"
+            of the worker, `Tx`, and whatever else implements `FromDelivery<{S}>`"
 )]
 pub trait FromDelivery<S>: Sized + Send {
     /// Makes the argument for one delivery. An implementation may be an `async fn`.

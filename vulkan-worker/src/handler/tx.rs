@@ -24,11 +24,11 @@ use super::{Delivery, FromDelivery, Result};
 /// | may have committed: the answer was lost | is done if it has, and else tried again |
 /// | outlives the handler, in a task of its own | failed at this attempt: nothing commits |
 ///
-/// A handler has one `Tx`. While it does, it keeps a connection of the worker's pool, of which the worker leaves some for
-/// itself: handlers beyond that wait their turn, within their timeout. The server ends a transaction that stands idle for a
-/// minute (`idle_in_transaction_session_timeout` of [`Client::connect`](vulkan_core::Client::connect)): do what takes
-/// long, such as calling another service, before the first argument that is a `Tx` is of use, or with [`Delivery::tx`],
-/// which begins it only there. Do not end it yourself with a `COMMIT` of your own; savepoints are fine.
+/// A handler has one `Tx`, and with it keeps a connection of the worker's pool, of which the worker leaves some for itself: handlers
+/// beyond that wait their turn, within their timeout. The server ends a transaction that stands idle for a minute
+/// (`idle_in_transaction_session_timeout`, set by [`Client::connect`](vulkan_core::Client::connect)): what takes long, such as calling
+/// another service, comes first, and [`Delivery::tx`] begins the transaction after it. Its end is the worker's: a `COMMIT`
+/// in it would leave what follows in no transaction. Savepoints are fine.
 ///
 /// # Examples
 ///

@@ -118,11 +118,11 @@ impl<T: Serialize> Queue<T> {
     /// Not cancel safe: it runs on your connection.
     pub async fn enqueue_in<'e>(
         &self,
+        client: &Client,
         executor: impl PgExecutor<'e>,
         job: &T,
     ) -> Result<i64, Error> {
-        let message = self.message(job)?;
-        vulkan_core::__private::publish_in(executor, message).await
+        client.publish_in(executor, self.message(job)?).await
     }
 
     /// The job as a message, for every other way to publish: [`Client::publish_in`] with options,

@@ -1,4 +1,5 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -8,6 +9,7 @@ use super::assigned::Assigned;
 use super::events::Listeners;
 use super::execute::{BatchStops, Stops, execute, execute_batch};
 use super::redact::Redact;
+use super::watch::Watch;
 use crate::handler::{Batch, Delivery, ErasedHandler};
 
 /// One attempt outside a worker, by the same rules: what a test asks of a handler alone.
@@ -19,10 +21,15 @@ pub async fn attempt<S: Sync>(
     delivery: &Delivery,
 ) -> Outcome {
     let handler = assigned(handler, delivery.max_attempts);
+    let never = CancellationToken::new();
     let stops = Stops {
         lost: CancellationToken::new(),
-        leaving: CancellationToken::new(),
-        cut: CancellationToken::new(),
+        asked: CancellationToken::new(),
+        leaving: &never,
+        cut: &never,
+        left: &OnceLock::new(),
+        notice: Duration::MAX,
+        watch: &Watch::default(),
     };
     let call = async { handler.handler.call(delivery, state).await };
     execute(&handler, delivery, call, &stops, &Listeners::default()).await
@@ -41,7 +48,12 @@ pub async fn attempt_batch<S: Sync>(
             .deliveries()
             .map(|_| CancellationToken::new())
             .collect(),
+        asked: batch
+            .deliveries()
+            .map(|_| CancellationToken::new())
+            .collect(),
         cut: CancellationToken::new(),
+        watch: &Watch::default(),
     };
     let call = async { handler.handler.call_batch(batch, state).await };
     let ends = execute_batch(&handler, batch, call, &stops, &Listeners::default()).await;

@@ -26,6 +26,8 @@ use crate::layer::{BoxError, HandlerCall, HandlerService, Stack};
 /// | [`poll`](Self::poll) | a look for work every second while nothing rings |
 /// | [`listen`](Self::listen) | a connection of its own listens for publishers |
 /// | [`name`](Self::name) | host name, process id and a random part |
+/// | [`version`](Self::version) | none, which is below every other |
+/// | [`notice`](Self::notice) | 5 seconds for a handler whose message was cancelled |
 /// | [`layer`](Self::layer) | nothing stands around the handlers |
 /// | [`on_event`](Self::on_event) | nobody listens but the log |
 /// | [`overrides`](Self::overrides) | handlers have the options they are registered with |
@@ -68,6 +70,7 @@ impl Worker<()> {
     /// Begins a worker on a client.
     pub fn builder(client: Client) -> WorkerBuilder<()> {
         let host = gethostname::gethostname();
+        let host = host.to_string_lossy().into_owned();
         let random = Uuid::new_v4().simple().to_string();
         WorkerBuilder {
             client,
@@ -76,14 +79,13 @@ impl Worker<()> {
             schedules: Vec::new(),
             mistakes: Vec::new(),
             settings: Settings {
-                name: format!(
-                    "{}:{}:{}",
-                    host.to_string_lossy(),
-                    std::process::id(),
-                    &random[..8]
-                ),
+                name: format!("{host}:{}:{}", std::process::id(), &random[..8]),
+                instance: random,
+                host,
+                version: None,
                 slots: 64,
                 grace: Duration::from_secs(25),
+                notice: Duration::from_secs(5),
                 poll: Duration::from_secs(1),
                 listen: true,
                 redact: Redact::default(),
@@ -276,6 +278,23 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
     /// ```
     pub fn on_event(mut self, listener: impl Fn(&WorkerEvent<'_>) + Send + Sync + 'static) -> Self {
         self.listeners.add(listener);
+        self
+    }
+
+    /// Sets the version of the program, such as `env!("CARGO_PKG_VERSION")`.
+    ///
+    /// Versions are compared by the dotted numbers they begin with. Where workers of several versions
+    /// serve one group, the options that the highest of them declares stand, so that a deploy settles
+    /// on the new ones however often an old process starts again. See `docs/guides/deploys.md`.
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.settings.version = Some(version.into());
+        self
+    }
+
+    /// Sets how long a handler may take to end once it is told that its message was cancelled; then it
+    /// is dropped. See [`Client::cancel`].
+    pub fn notice(mut self, notice: Duration) -> Self {
+        self.settings.notice = notice;
         self
     }
 

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
-use vulkan_core::Client;
 use vulkan_core::engine::Claimed;
+use vulkan_core::{Client, Error};
 
 use super::events::{DatabaseCall, WorkerEvent};
 use super::group::Group;
@@ -61,11 +61,12 @@ impl<S: Send + Sync + 'static> Claimer<S> {
             let most = i32::try_from(room).unwrap_or(i32::MAX);
             let asked = Instant::now();
             // Not raced against the stop: what is claimed must be given back.
-            match self
-                .client
-                .claim(self.group.id, &self.worker, most, lanes, solo.is_some())
-                .await
-            {
+            let span = self.group.traces.claiming();
+            let claimed = self
+                .claim(most, lanes, solo.is_some(), span.is_written())
+                .await;
+            span.claimed(&claimed);
+            match claimed {
                 Ok(batch) if batch.is_empty() => {
                     patience.reset();
                     drop(solo);
@@ -95,6 +96,23 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                         .await;
                 }
             }
+        }
+    }
+
+    async fn claim(
+        &self,
+        most: i32,
+        lanes: i32,
+        solo: bool,
+        with_past: bool,
+    ) -> Result<Vec<Claimed>, Error> {
+        let (client, group) = (&self.client, self.group.id);
+        if with_past {
+            client
+                .claim_with_past(group, &self.worker, most, lanes, solo)
+                .await
+        } else {
+            client.claim(group, &self.worker, most, lanes, solo).await
         }
     }
 

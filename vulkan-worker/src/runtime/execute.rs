@@ -2,9 +2,12 @@ mod batch;
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
+use std::pin::pin;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use vulkan_core::engine::Outcome;
 
@@ -12,20 +15,42 @@ pub(super) use batch::{BatchStops, execute_batch};
 
 use super::assigned::Assigned;
 use super::events::{Attempt, Interruption, Listeners, WorkerEvent};
+use super::watch::{Watch, Watched};
 use crate::handler::{Delivery, HandlerError, Result};
+
+/// How the error of an attempt begins that took too long.
+pub(super) const TIMED_OUT: &str = "timed out after";
+/// How the error of an attempt begins that panicked.
+pub(super) const PANICKED: &str = "panicked";
 
 /// How long a handler whose lease is lost may take to notice, before it is dropped.
 const NOTICE: Duration = Duration::from_secs(1);
 
 /// Why a handler is stopped from outside.
 #[derive(Debug)]
-pub(super) struct Stops {
+pub(super) struct Stops<'a> {
     /// The lease of this message is lost.
     pub(super) lost: CancellationToken,
+    /// Somebody cancelled this message.
+    pub(super) asked: CancellationToken,
     /// The worker stops: a handler may want to end early.
-    pub(super) leaving: CancellationToken,
+    pub(super) leaving: &'a CancellationToken,
     /// The grace period is over: everything stops.
-    pub(super) cut: CancellationToken,
+    pub(super) cut: &'a CancellationToken,
+    /// When the worker began to stop.
+    pub(super) left: &'a OnceLock<Instant>,
+    /// How long a handler whose message was cancelled may take to end, before it is dropped.
+    pub(super) notice: Duration,
+    /// Finds out if it blocks its thread.
+    pub(super) watch: &'a Watch,
+}
+
+/// What becomes of a message that was cancelled before it began. The database makes it dead, and says why.
+pub(super) fn not_begun() -> Outcome {
+    Outcome::Retry {
+        after: None,
+        error: "it had not begun".into(),
+    }
 }
 
 /// Runs one attempt: under its timeout, its panics caught. The one place where a user's code is called.
@@ -33,33 +58,20 @@ pub(super) async fn execute<S>(
     handler: &Assigned<S>,
     delivery: &Delivery,
     call: impl Future<Output = Result>,
-    stops: &Stops,
+    stops: &Stops<'_>,
     listeners: &Listeners,
 ) -> Outcome {
     if stops.cut.is_cancelled() {
         return Outcome::Release;
     }
+    if stops.asked.is_cancelled() {
+        return not_begun();
+    }
     let number = delivery.attempt;
     let attempt = async {
-        tokio::pin!(call);
-        let limit = handler.timeout.unwrap_or(Duration::MAX);
-        let answer = tokio::select! {
-            biased;
-            answer = &mut call => answer,
-            () = stops.cut.cancelled() => return Outcome::Release,
-            () = wait(handler.timeout) => return handler.retry(number, &format!("timed out after {limit:?}")),
-            () = stops.lost.cancelled() => {
-                delivery.cancellation.cancel();
-                // Whatever it says now is stale; it may still want to tidy up.
-                if tokio::time::timeout(NOTICE, call).await.is_err() {
-                    listeners.tell(&WorkerEvent::CancellationIgnored {
-                        attempt: Attempt::of(&handler.name, delivery),
-                        why: Interruption::LeaseLost,
-                        given: NOTICE,
-                    });
-                }
-                return Outcome::Release;
-            }
+        let answer = match answer(handler, delivery, call, stops, listeners).await {
+            Ok(answer) => answer,
+            Err(outcome) => return outcome,
         };
         match answer {
             Ok(()) => match delivery.commit().await {
@@ -79,6 +91,62 @@ pub(super) async fn execute<S>(
     };
     delivery.tx.give_up();
     outcome
+}
+
+/// The handler's answer, or what becomes of the message without one.
+async fn answer<S>(
+    handler: &Assigned<S>,
+    delivery: &Delivery,
+    call: impl Future<Output = Result>,
+    stops: &Stops<'_>,
+    listeners: &Listeners,
+) -> std::result::Result<Result, Outcome> {
+    let number = delivery.attempt;
+    let (stream, group) = (&delivery.stream, &delivery.group);
+    let watched = Watched::new(stream, group, &handler.name, delivery.offset);
+    let mut call = pin!(stops.watch.over(watched, call));
+    let mut limit = pin!(wait(handler.timeout));
+    let ignored = |why, given| {
+        listeners.tell(&WorkerEvent::CancellationIgnored {
+            attempt: Attempt::of(&handler.name, delivery),
+            why,
+            given,
+        });
+    };
+    let mut asked: Option<Instant> = None;
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut call => return Ok(answer),
+            () = stops.cut.cancelled() => {
+                let given = stops.left.get().map(Instant::elapsed);
+                ignored(Interruption::Shutdown, given.unwrap_or_default());
+                return Err(Outcome::Release);
+            }
+            () = &mut limit => {
+                // Its own tasks are told; it is dropped at once, since its time is over.
+                delivery.cancellation.cancel();
+                let limit = handler.timeout.unwrap_or(Duration::MAX);
+                return Err(handler.retry(number, &format!("{TIMED_OUT} {limit:?}")));
+            }
+            () = stops.lost.cancelled() => {
+                delivery.cancellation.cancel();
+                // Whatever it says now is stale; it may still want to tidy up.
+                if timeout(NOTICE, call).await.is_err() {
+                    ignored(Interruption::LeaseLost, NOTICE);
+                }
+                return Err(Outcome::Release);
+            }
+            () = stops.asked.cancelled(), if asked.is_none() => {
+                delivery.cancellation.cancel();
+                asked = Some(Instant::now());
+            }
+            () = wait(asked.map(|since| stops.notice.saturating_sub(since.elapsed()))) => {
+                ignored(Interruption::Cancelled, stops.notice);
+                return Err(handler.retry(number, "it did not end when it was told to"));
+            }
+        }
+    }
 }
 
 /// Saves what an error takes along for the next attempt.
@@ -111,7 +179,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     match text {
-        Some(text) => format!("panicked: {text}"),
-        None => "panicked".into(),
+        Some(text) => format!("{PANICKED}: {text}"),
+        None => PANICKED.into(),
     }
 }

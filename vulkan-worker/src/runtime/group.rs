@@ -1,17 +1,18 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use vulkan_core::Error;
-use vulkan_core::engine::{Claimed, Held, Outcome};
+use vulkan_core::engine::{Claimed, Held, Outcome, Standing};
 
 use super::assigned::Assigned;
 use super::events::{Attempt, DatabaseCall, Interruption, Listeners, WorkerEvent};
 use super::failures::Failures;
 use super::ledger::Ledger;
 use super::pace::Pace;
+use super::trace::Traces;
 use crate::handler::{Checkpoints, Delivery, TxSlot, TxSource};
 
 /// A group that this worker serves, as its tasks share it.
@@ -20,12 +21,12 @@ pub(super) struct Group<S> {
     pub(super) stream_id: i32,
     pub(super) stream: Arc<str>,
     pub(super) name: Arc<str>,
-    pub(super) max_attempts: u32,
-    pub(super) lease: Duration,
+    pub(super) options: Options,
     pub(super) handlers: Vec<Assigned<S>>,
     pub(super) ledger: Ledger,
     pub(super) listeners: Listeners,
     pub(super) failures: Failures,
+    pub(super) traces: Traces,
     /// Messages had to be given back unstarted: its claimer takes too much.
     pub(super) late: AtomicBool,
     /// What it has in flight or begins is limited, over all its workers. Operators can change that at any time; looks
@@ -35,7 +36,54 @@ pub(super) struct Group<S> {
     pub(super) wake: Arc<Notify>,
 }
 
+/// The options of a group as they stood when they were last looked at: they change while it is served.
+#[derive(Debug)]
+pub(super) struct Options {
+    max_attempts: AtomicU32,
+    /// In microseconds, as Postgres has it.
+    lease: AtomicU64,
+}
+
+impl Options {
+    pub(super) fn new(standing: &Standing) -> Self {
+        Self {
+            max_attempts: standing.max_attempts.into(),
+            lease: micros(standing.lease).into(),
+        }
+    }
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
 impl<S> Group<S> {
+    /// Attempts after which a message is dead.
+    pub(super) fn max_attempts(&self) -> u32 {
+        self.options.max_attempts.load(Ordering::Relaxed)
+    }
+
+    /// How long a message stays with a worker that gives no sign of life.
+    pub(super) fn lease(&self) -> Duration {
+        Duration::from_micros(self.options.lease.load(Ordering::Relaxed))
+    }
+
+    /// Goes on with the options as they stand now, and tells where they have changed.
+    pub(super) fn take_over(&self, standing: &Standing) {
+        let attempts = &self.options.max_attempts;
+        let attempts = attempts.swap(standing.max_attempts, Ordering::Relaxed);
+        let lease = &self.options.lease;
+        let lease = lease.swap(micros(standing.lease), Ordering::Relaxed);
+        if (attempts, lease) != (standing.max_attempts, micros(standing.lease)) {
+            self.listeners.tell(&WorkerEvent::OptionsChanged {
+                stream: &self.stream,
+                group: &self.name,
+                max_attempts: standing.max_attempts,
+                lease: standing.lease,
+            });
+        }
+    }
+
     /// How long a claim stays open at most, and a message waits for a slot.
     ///
     /// A second: what a crash repeats is what began within it. Well within the lease, in any case. With limits a
@@ -46,7 +94,7 @@ impl<S> Group<S> {
         } else {
             Duration::from_secs(1)
         };
-        most.min(self.lease / 3)
+        most.min(self.lease() / 3)
     }
 
     /// The handler for messages of a kind, by its place.
@@ -79,7 +127,7 @@ impl<S> Group<S> {
             kind: message.kind,
             key: message.partition_key,
             attempt: u32::try_from(message.attempt).unwrap_or(1),
-            max_attempts: handler.max_attempts.unwrap_or(self.max_attempts),
+            max_attempts: handler.max_attempts.unwrap_or_else(|| self.max_attempts()),
             headers: headers.unwrap_or_default(),
             published_at: message.published_at,
             payload: message.payload,

@@ -10,14 +10,15 @@ use super::group::Group;
 
 /// Extends the leases of what is still in work, all groups of the process in one statement, until dropped.
 pub(super) async fn keep<S>(client: Client, groups: Vec<Arc<Group<S>>>, listeners: Listeners) {
-    let Some(lease) = groups.iter().map(|group| group.lease).min() else {
-        return;
-    };
-    // Three times a lease: two may fail before it is lost.
-    let every = (lease / 3).max(Duration::from_millis(10));
-    // A call that gets no answer must not stand in the way of the next.
-    let patience = every.max(Duration::from_secs(1));
     loop {
+        // Anew each time: the leases of groups change while they are served.
+        let Some(lease) = groups.iter().map(|group| group.lease()).min() else {
+            return;
+        };
+        // Three times a lease: two may fail before it is lost.
+        let every = (lease / 3).max(Duration::from_millis(10));
+        // A call that gets no answer must not stand in the way of the next.
+        let patience = every.max(Duration::from_secs(1));
         tokio::time::sleep(every).await;
         let before = Instant::now().checked_sub(every);
         let held: Vec<Held> = groups

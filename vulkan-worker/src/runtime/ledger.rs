@@ -6,7 +6,7 @@ mod hold;
 mod take;
 mod unit;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -49,13 +49,17 @@ struct Book {
     units: usize,
     /// Nothing is started any more; what is queued goes back.
     closed: bool,
+    /// Messages that were asked to stop, by offset and token, whoever has them.
+    asked: HashSet<(i64, i64)>,
 }
 
 #[derive(Debug)]
 struct OpenClaim {
     hi: i64,
     taken: Instant,
-    /// Unkeyed messages of it that are queued or in work.
+    /// Its unkeyed messages.
+    messages: usize,
+    /// Those that are queued or in work.
     outstanding: usize,
     /// What it has to say beyond "done".
     items: Vec<Item>,
@@ -70,6 +74,8 @@ struct HeldLane {
     reported: Instant,
     lost: bool,
     cancel: CancellationToken,
+    /// For the message in work.
+    asked: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -78,6 +84,7 @@ struct Running {
     source: Source,
     lost: bool,
     cancel: CancellationToken,
+    asked: CancellationToken,
 }
 
 impl Ledger {
@@ -116,6 +123,7 @@ impl Ledger {
         let claim = OpenClaim {
             hi,
             taken,
+            messages: unkeyed,
             outstanding: unkeyed,
             items: Vec::new(),
         };
@@ -131,6 +139,7 @@ impl Ledger {
         book.messages += 1 + unit.rest.len();
         book.units += 1;
         if let Source::Lane { lane, token } = unit.source {
+            let asked = book.asked(unit.first.offset, token);
             book.lanes.insert(
                 (lane, token),
                 HeldLane {
@@ -139,6 +148,7 @@ impl Ledger {
                     reported: unit.taken,
                     lost: false,
                     cancel: CancellationToken::new(),
+                    asked,
                 },
             );
         }
@@ -178,13 +188,21 @@ impl Ledger {
     pub(super) fn lane_next(&self, lane: i64, token: i64, done: i64, next: i64) -> bool {
         let mut book = self.book();
         book.messages -= 1;
-        let closed = book.closed;
+        let (closed, asked) = (book.closed, book.asked(next, token));
         let Some(held) = book.lanes.get_mut(&(lane, token)) else {
             return false;
         };
         held.done = Some(done);
         held.at = next;
+        held.asked = asked;
         !closed && !held.lost
+    }
+
+    /// The token that is cancelled when the message in work of a run is asked to stop.
+    pub(super) fn lane_asked(&self, lane: i64, token: i64) -> CancellationToken {
+        let book = self.book();
+        let held = book.lanes.get(&(lane, token));
+        held.map(|held| held.asked.clone()).unwrap_or_default()
     }
 
     /// Notes how a run ended, at which message, with so many of its messages left, that one included.
@@ -224,6 +242,15 @@ impl Ledger {
 }
 
 impl Book {
+    /// The token of a message that comes to be in work: cancelled already, if it was asked to stop before.
+    fn asked(&self, offset: i64, token: i64) -> CancellationToken {
+        let asked = CancellationToken::new();
+        if self.asked.contains(&(offset, token)) {
+            asked.cancel();
+        }
+        asked
+    }
+
     /// Counts another runner of a handler, unless it has enough. Returns whether it did.
     fn wants_runner(&mut self, handler: usize, most: usize) -> bool {
         let more = self.runners[handler] < most;

@@ -23,6 +23,60 @@ fn write_rare(event: &WorkerEvent<'_>) {
             tracing::info!(worker, groups, "the worker runs");
         }
         WorkerEvent::Stopping { worker } => tracing::info!(worker, "the worker stops"),
+        WorkerEvent::DrainRequested { worker } => tracing::info!(worker, "asked to drain"),
+        WorkerEvent::OtherVersions {
+            worker,
+            version,
+            others: [],
+        } => tracing::info!(worker, version, "workers of other versions have gone"),
+        WorkerEvent::OtherVersions {
+            worker,
+            version,
+            others,
+        } => tracing::warn!(
+            worker,
+            version,
+            ?others,
+            "workers of other versions serve the same groups; the options of the highest stand"
+        ),
+        WorkerEvent::OptionsDiffer {
+            stream,
+            group,
+            standing_version,
+            differences,
+        } => tracing::warn!(
+            stream,
+            group,
+            standing_version,
+            differences,
+            "the group has other options than this program declares; a higher version, or an operator, has set them"
+        ),
+        WorkerEvent::OptionsChanged {
+            stream,
+            group,
+            max_attempts,
+            lease,
+        } => tracing::info!(
+            stream,
+            group,
+            max_attempts,
+            ?lease,
+            "the options of the group have changed"
+        ),
+        WorkerEvent::Stuck {
+            stream,
+            group,
+            handler,
+            offset,
+            blocked,
+        } => tracing::error!(
+            stream,
+            group,
+            handler,
+            offset,
+            ?blocked,
+            "the handler blocks its thread, and nothing can end it; let it await, or use spawn_blocking"
+        ),
         WorkerEvent::CutOff { worker, messages } => tracing::warn!(
             worker,
             running = messages,

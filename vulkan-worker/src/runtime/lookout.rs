@@ -29,6 +29,7 @@ const ARMING: Duration = Duration::from_millis(50);
 pub(super) struct Lookout {
     asleep: Mutex<HashMap<i32, Sleeper>>,
     changed: Notify,
+    rung: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -52,6 +53,11 @@ impl Lookout {
         self.changed.notify_one();
         group.wake.notified().await;
         self.asleep().remove(&group.id);
+    }
+
+    /// Whether the bell has rung since this was last asked.
+    pub(super) fn rung(&self) -> bool {
+        self.rung.swap(false, Ordering::Relaxed)
     }
 
     fn asleep(&self) -> MutexGuard<'_, HashMap<i32, Sleeper>> {
@@ -134,6 +140,7 @@ impl Lookout {
                 // A ring is worth a claim without a look.
                 streams = bell.rung() => {
                     soon = SOON.0;
+                    self.rung.store(true, Ordering::Relaxed);
                     self.wake(|_, stream| streams.contains(&stream));
                 }
                 () = tokio::time::sleep(rest) => {}

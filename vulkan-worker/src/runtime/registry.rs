@@ -1,6 +1,8 @@
 use std::collections::HashSet;
+use std::time::Duration;
 
-use vulkan_core::{Binding, GroupOptions, KindPattern, Limits};
+use serde_json::Value;
+use vulkan_core::{Binding, GroupOptions, KindPattern, Limits, ServedHandler};
 
 use super::error::Mistake;
 use crate::handler::{ErasedHandler, HandlerOptions};
@@ -135,6 +137,36 @@ pub(super) fn kinds(options: &HandlerOptions) -> Vec<KindPattern> {
         .iter()
         .filter_map(|kind| kind.parse().ok())
         .collect()
+}
+
+/// A handler as its worker tells of it in `vulkan.workers`.
+pub(super) fn told(options: &HandlerOptions) -> ServedHandler {
+    let span = |span: Duration| Value::from(format!("{span:?}"));
+    let set = [
+        ("retries", options.retries.map(Value::from)),
+        (
+            "backoff",
+            options
+                .backoff
+                .map(|backoff| Value::from(format!("{:?}..{:?}", backoff.initial, backoff.max))),
+        ),
+        ("timeout", options.timeout.map(span)),
+        ("lease", options.lease.map(span)),
+        ("concurrency", options.concurrency.map(Value::from)),
+        ("batch", options.batch.map(Value::from)),
+        ("priority", options.priority.map(Value::from)),
+        ("weight", options.weight.map(Value::from)),
+    ];
+    ServedHandler {
+        name: options.name.to_string(),
+        stream: options.stream.to_string(),
+        group: options.group.to_string(),
+        kinds: options.kinds.iter().map(ToString::to_string).collect(),
+        options: set
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+            .collect(),
+    }
 }
 
 impl<S> Served<S> {

@@ -1,7 +1,7 @@
 mod batch;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -12,6 +12,7 @@ use super::assigned::Assigned;
 use super::events::{Attempt, Interruption, WorkerEvent};
 use super::execute::{Stops, execute};
 use super::group::Group;
+use super::health::Health;
 use super::ledger::{Source, Taken, Unit};
 use super::slots::Slots;
 use crate::handler::{Delivery, Result, TxSlot, TxSource};
@@ -31,6 +32,11 @@ pub(super) struct Crew<S> {
     pub(super) leaving: CancellationToken,
     /// Ends all handlers.
     pub(super) cut: CancellationToken,
+    /// When it began to stop.
+    pub(super) left: Arc<OnceLock<Instant>>,
+    /// How long a handler whose message was cancelled may take to end.
+    pub(super) notice: Duration,
+    pub(super) health: Arc<Health>,
 }
 
 impl<S> Clone for Crew<S> {
@@ -42,6 +48,9 @@ impl<S> Clone for Crew<S> {
             runners: self.runners.clone(),
             leaving: self.leaving.clone(),
             cut: self.cut.clone(),
+            left: Arc::clone(&self.left),
+            notice: self.notice,
+            health: Arc::clone(&self.health),
         }
     }
 }
@@ -79,15 +88,24 @@ impl<S: Send + Sync + 'static> Crew<S> {
     }
 
     async fn unit(&self, group: &Arc<Group<S>>, handler: usize, taken: Taken) {
-        let Taken { unit, run, lost } = taken;
+        let Taken {
+            unit,
+            run,
+            lost,
+            asked,
+        } = taken;
         let stops = Stops {
             lost,
-            leaving: self.leaving.clone(),
-            cut: self.cut.clone(),
+            asked,
+            leaving: &self.leaving,
+            cut: &self.cut,
+            left: &self.left,
+            notice: self.notice,
+            watch: &self.health.watch,
         };
         match (unit.source, run) {
             (Source::Lane { lane, token }, _) => {
-                self.lane(group, unit, (lane, token), &stops).await;
+                self.lane(group, unit, (lane, token), stops).await;
             }
             (_, Some(run)) => {
                 // Held to the end: the permit of a message that came back from a lost lease.
@@ -107,7 +125,7 @@ impl<S: Send + Sync + 'static> Crew<S> {
         group: &Arc<Group<S>>,
         unit: Unit,
         (lane, token): (i64, i64),
-        stops: &Stops,
+        mut stops: Stops<'_>,
     ) {
         let Unit {
             first, mut rest, ..
@@ -116,7 +134,7 @@ impl<S: Send + Sync + 'static> Crew<S> {
         loop {
             let offset = message.offset;
             let outcome = match group.handler_for(&message.kind) {
-                Some(handler) => self.message(group, handler, message, stops).await,
+                Some(handler) => self.message(group, handler, message, &stops).await,
                 None => no_handler(group, &message),
             };
             let Some(next) = lane_step(group, (lane, token), offset, outcome, &mut rest) else {
@@ -126,7 +144,10 @@ impl<S: Send + Sync + 'static> Crew<S> {
                 Some(handler) if group.handlers[handler].batch.is_some() => {
                     return self.hand_on(group, handler, next, rest);
                 }
-                _ => message = next,
+                _ => {
+                    stops.asked = group.ledger.lane_asked(lane, token);
+                    message = next;
+                }
             }
         }
     }
@@ -173,24 +194,24 @@ impl<S: Send + Sync + 'static> Crew<S> {
         group: &Group<S>,
         handler: usize,
         message: Claimed,
-        stops: &Stops,
+        stops: &Stops<'_>,
     ) -> Outcome {
         let handler = &group.handlers[handler];
         let _permit = handler.gate.acquire().await;
-        let token = message.token;
+        let (token, again) = (message.token, message.again);
         let tx = Arc::new(TxSlot::new(self.tx.clone()));
         let delivery = group.delivery(handler, message, stops.leaving.child_token(), &self.tx, tx);
         match &handler.layered {
             None => {
                 // Within the future, so that a panic before the first await is caught, too.
                 let call = async { handler.handler.call(&delivery, &self.state).await };
-                attempt(group, handler, &delivery, token, stops, call).await
+                attempt(group, handler, &delivery, (token, again), stops, call).await
             }
             Some(layered) => {
                 let delivery = Arc::new(delivery);
                 let call = HandlerCall::one(Arc::clone(&handler.name), Arc::clone(&delivery));
                 let answer = layered.answer(call);
-                attempt(group, handler, &delivery, token, stops, answer).await
+                attempt(group, handler, &delivery, (token, again), stops, answer).await
             }
         }
     }
@@ -201,19 +222,24 @@ async fn attempt<S>(
     group: &Group<S>,
     handler: &Assigned<S>,
     delivery: &Delivery,
-    token: i64,
-    stops: &Stops,
+    (token, again): (i64, bool),
+    stops: &Stops<'_>,
     call: impl Future<Output = Result>,
 ) -> Outcome {
     let attempt = Attempt::of(&handler.name, delivery);
     group.listeners.tell(&WorkerEvent::Begun { attempt });
     let begun = Instant::now();
-    let outcome = execute(handler, delivery, call, stops, &group.listeners).await;
+    let span = group.traces.processing(delivery, again);
+    let work = execute(handler, delivery, call, stops, &group.listeners);
+    let outcome = span.around(work).await;
     let why = if stops.lost.is_cancelled() {
         Interruption::LeaseLost
+    } else if stops.asked.is_cancelled() {
+        Interruption::Cancelled
     } else {
         Interruption::Shutdown
     };
+    span.processed([(&outcome, why)]);
     group.ended(attempt, token, &outcome, why, begun.elapsed());
     outcome
 }
@@ -244,7 +270,7 @@ fn lane_step<S>(
 
 /// What becomes of a message of a kind that no handler here takes. Another release may have one for it.
 pub(super) fn no_handler<S>(group: &Group<S>, message: &Claimed) -> Outcome {
-    let attempt = Attempt::unhandled(&group.stream, &group.name, group.max_attempts, message);
+    let attempt = Attempt::unhandled(&group.stream, &group.name, group.max_attempts(), message);
     group.failures.note(&attempt, message.token);
     group.listeners.tell(&WorkerEvent::NoHandler { attempt });
     Outcome::Retry {

@@ -76,11 +76,13 @@ impl<S> Settler<S> {
         let mut refusals = 0;
         loop {
             let asked = Instant::now();
-            match self
+            let span = self.group.traces.settling();
+            let settled = self
                 .client
                 .settle(self.group.id, due.settlement.clone())
-                .await
-            {
+                .await;
+            span.settled(&due.settlement, due.done, &settled);
+            match settled {
                 Ok(verdicts) => {
                     let stale = self.group.ledger.settled(due, &verdicts);
                     self.settled(&due.settlement, &verdicts, stale, asked.elapsed());

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
-use vulkan_core::engine::Bell;
+use vulkan_core::engine::{Bell, Declared};
 use vulkan_core::{Client, Error, Schedule};
 
 use super::assigned::Assigned;
@@ -16,18 +16,22 @@ use super::claimer::Claimer;
 use super::error::RunError;
 use super::events::{DatabaseCall, Listeners, WorkerEvent};
 use super::failures::Failures;
-use super::group::Group;
+use super::group::{Group, Options};
+use super::health::Health;
 use super::housekeeping;
 use super::keeper;
 use super::ledger::Ledger;
 use super::lookout::Lookout;
+use super::orders::Orders;
+use super::pulse::{Card, Pulse};
 use super::redact::Redact;
-use super::registry::{Registered, Served, kinds};
+use super::registry::{Registered, Served, kinds, told};
 use super::runner::Crew;
 use super::scheduler;
 use super::settler::Settler;
 use super::shutdown::{IntoShutdown, Shutdown};
 use super::slots::Slots;
+use super::trace::Traces;
 use crate::handler::{HandlerOptions, TxSource};
 use crate::layer::Stack;
 
@@ -82,8 +86,13 @@ pub struct Worker<S> {
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) name: String,
+    /// Tells this process from an earlier one of the same name.
+    pub(super) instance: String,
+    pub(super) host: String,
+    pub(super) version: Option<String>,
     pub(super) slots: usize,
     pub(super) grace: Duration,
+    pub(super) notice: Duration,
     pub(super) poll: Duration,
     pub(super) listen: bool,
     pub(super) redact: Redact,
@@ -124,7 +133,8 @@ impl<S: Send + Sync + 'static> Worker<S> {
     /// back what has not begun, tells running handlers (see [`Delivery::cancelled`](crate::Delivery::cancelled)),
     /// lets them finish within the grace period while their leases are still extended, gives back the
     /// rest with no attempt spent, reports what became of everything, and returns. Asked to stop at
-    /// once, the grace period is over.
+    /// once, the grace period is over. Asked to drain (see [`Client::drain_worker`]), it does the same as
+    /// when it is asked to stop.
     ///
     /// # Errors
     ///
@@ -135,8 +145,11 @@ impl<S: Send + Sync + 'static> Worker<S> {
     ///
     /// Dropped, it stops at once without reporting: what is in flight is handed out again when the
     /// leases run out.
-    pub async fn run(self, shutdown: impl IntoShutdown) -> Result<(), RunError> {
+    pub async fn run(mut self, shutdown: impl IntoShutdown) -> Result<(), RunError> {
         let shutdown = shutdown.into_shutdown();
+        let health = Arc::new(Health::default());
+        let hears = Arc::clone(&health);
+        self.listeners.add(move |event| hears.hear(event));
         let groups = tokio::select! {
             groups = self.set_up() => groups.map_err(RunError::Start)?,
             () = shutdown.graceful() => return Ok(()),
@@ -148,6 +161,9 @@ impl<S: Send + Sync + 'static> Worker<S> {
             runners: TaskTracker::new(),
             leaving: CancellationToken::new(),
             cut: CancellationToken::new(),
+            left: Arc::default(),
+            notice: self.settings.notice,
+            health: Arc::clone(&health),
         };
         // Dropped early, everything stops.
         let _cut = crew.cut.clone().drop_guard();
@@ -157,7 +173,19 @@ impl<S: Send + Sync + 'static> Worker<S> {
         let lookout = Arc::new(Lookout::default());
         let solo = Arc::new(Semaphore::new(1));
 
-        let _background = self.background(&groups, &lookout);
+        let (drain, over) = (CancellationToken::new(), CancellationToken::new());
+        let _background = self.background(&groups, &health, &lookout, &drain);
+        let pulse = Pulse {
+            client: self.client.clone(),
+            card: self.card(),
+            groups: groups.clone(),
+            health: Arc::clone(&health),
+            listeners: self.listeners.clone(),
+            drain: drain.clone(),
+            leaving: crew.leaving.clone(),
+            over: over.clone(),
+        };
+        let mut pulse = AbortOnDropHandle::new(tokio::spawn(pulse.run()));
         let mut claimers = JoinSet::new();
         let mut settlers = JoinSet::new();
         for group in &groups {
@@ -187,9 +215,13 @@ impl<S: Send + Sync + 'static> Worker<S> {
             worker,
             groups: groups.len(),
         });
-        shutdown.graceful().await;
+        tokio::select! {
+            () = shutdown.graceful() => {}
+            () = drain.cancelled() => self.listeners.tell(&WorkerEvent::DrainRequested { worker }),
+        }
 
         self.listeners.tell(&WorkerEvent::Stopping { worker });
+        let _ = crew.left.set(Instant::now());
         stop.cancel();
         crew.leaving.cancel();
         groups.iter().for_each(|group| group.ledger.close());
@@ -205,6 +237,9 @@ impl<S: Send + Sync + 'static> Worker<S> {
         // Nobody watches any more: they have ended with an error of their own.
         let _ = finish.send(Some(Instant::now() + LAST_REPORT));
         let unsettled: usize = settlers.join_all().await.into_iter().sum();
+        over.cancel();
+        // If it takes too long, the row goes by itself.
+        let _ = timeout(LAST_WORDS, &mut pulse).await;
         self.listeners.tell(&WorkerEvent::Stopped {
             worker,
             cut_off,
@@ -264,7 +299,9 @@ impl<S: Send + Sync + 'static> Worker<S> {
     fn background(
         &self,
         groups: &[Arc<Group<S>>],
+        health: &Arc<Health>,
         lookout: &Arc<Lookout>,
+        drain: &CancellationToken,
     ) -> Vec<AbortOnDropHandle<()>> {
         let streams = groups.iter().map(|group| group.stream_id).collect();
         let bell = if self.settings.listen {
@@ -279,11 +316,15 @@ impl<S: Send + Sync + 'static> Worker<S> {
             self.settings.poll,
             self.listeners.clone(),
         );
-        let lease = groups
-            .iter()
-            .map(|group| group.lease)
-            .min()
-            .unwrap_or(Duration::from_secs(30));
+        let orders = Orders {
+            client: self.client.clone(),
+            worker: self.settings.name.clone(),
+            groups: groups.to_vec(),
+            lookout: Arc::clone(lookout),
+            listeners: self.listeners.clone(),
+            drain: drain.clone(),
+        };
+        let (health, listeners) = (Arc::clone(health), self.listeners.clone());
         [
             tokio::spawn(watch),
             tokio::spawn(keeper::keep(
@@ -293,7 +334,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
             )),
             tokio::spawn(housekeeping::reap(
                 self.client.clone(),
-                lease,
+                groups.to_vec(),
                 self.listeners.clone(),
             )),
             tokio::spawn(housekeeping::maintain(
@@ -305,6 +346,8 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 schedules,
                 self.listeners.clone(),
             )),
+            tokio::spawn(orders.heed()),
+            tokio::spawn(async move { health.keep_watch(&listeners).await }),
         ]
         .into_iter()
         .map(AbortOnDropHandle::new)
@@ -335,27 +378,40 @@ impl<S: Send + Sync + 'static> Worker<S> {
         let mut classes = 0..;
         for served in &self.groups {
             self.client.create_stream(&served.stream).await?;
-            let id = self
+            let declared = self
                 .client
-                .ensure_group(&served.stream, &served.group, served.options())
+                .declare_group(
+                    &served.stream,
+                    &served.group,
+                    served.options(),
+                    self.settings.version.as_deref(),
+                    &self.settings.name,
+                )
                 .await?;
+            self.tell_differences(served, &declared);
+            let id = declared.group_id;
             let standing = self.client.standing(id).await?;
             groups.push(Arc::new(Group {
                 id,
                 stream_id: standing.stream_id,
                 stream: served.stream.as_str().into(),
                 name: served.group.as_str().into(),
-                max_attempts: standing.max_attempts,
-                lease: standing.lease,
+                options: Options::new(&standing),
                 handlers: served
                     .handlers
                     .iter()
                     .zip(&mut classes)
-                    .map(|(one, class)| self.assign(one, class))
+                    .map(|(one, class)| self.assign(served, one, class))
                     .collect(),
                 ledger: Ledger::new(served.handlers.len()),
                 listeners: self.listeners.clone(),
                 failures: Failures::default(),
+                traces: Traces::new(
+                    &self.client,
+                    &self.settings.name,
+                    &served.stream,
+                    &served.group,
+                ),
                 late: false.into(),
                 limited: Arc::new(standing.limited.into()),
                 wake: Arc::new(Notify::new()),
@@ -389,8 +445,42 @@ impl<S: Send + Sync + 'static> Worker<S> {
         })
     }
 
-    fn assign(&self, one: &Registered<S>, class: usize) -> Assigned<S> {
+    /// Tells which options of a group stand otherwise than declared here: it is served with the group's.
+    fn tell_differences(&self, served: &Served<S>, declared: &Declared) {
+        let differences: Vec<String> = declared
+            .differences
+            .iter()
+            .map(|(option, difference)| format!("{option}: {difference}"))
+            .collect();
+        if !differences.is_empty() {
+            self.listeners.tell(&WorkerEvent::OptionsDiffer {
+                stream: &served.stream,
+                group: &served.group,
+                standing_version: declared.standing_version.as_deref().unwrap_or_default(),
+                differences: &differences.join("; "),
+            });
+        }
+    }
+
+    /// What the worker tells of itself.
+    fn card(&self) -> Card {
+        let handlers = self.groups.iter().flat_map(|served| &served.handlers);
+        Card {
+            name: self.settings.name.clone(),
+            instance: self.settings.instance.clone(),
+            host: self.settings.host.clone(),
+            version: self.settings.version.clone(),
+            slots: self.settings.slots,
+            handlers: handlers.map(|one| told(&one.options)).collect(),
+        }
+    }
+
+    fn assign(&self, served: &Served<S>, one: &Registered<S>, class: usize) -> Assigned<S> {
         let options = &one.options;
+        // What the whole group has is the database's to see to, where it can be changed any time.
+        let of_group = served.options();
+        let own_attempts = options.retries.map(|_| options.max_attempts());
+        let own_backoff = options.backoff.filter(|_| of_group.backoff.is_none());
         let concurrency = options.concurrency.unwrap_or(self.settings.slots);
         Assigned {
             name: options.name.as_ref().into(),
@@ -398,8 +488,9 @@ impl<S: Send + Sync + 'static> Worker<S> {
             handler: one.handler.clone(),
             redact: self.settings.redact.clone(),
             layered: self.layers.around(&one.layers, &one.handler, &self.state),
-            max_attempts: options.retries.map(|_| options.max_attempts()),
-            backoff: options.backoff,
+            max_attempts: own_attempts
+                .filter(|own| of_group.max_attempts.is_some_and(|max| *own < max)),
+            backoff: own_backoff,
             timeout: options.timeout,
             batch: one.handler.takes_batches().then(|| {
                 let batch = options.batch.unwrap_or(HandlerOptions::DEFAULT_BATCH);

@@ -1,11 +1,15 @@
 //! What becomes of a message between claim and done.
 
+/// Messages given up by an operator: waiting, and in work.
+mod cancel;
 /// Several messages done in one transaction of their handler.
 mod complete;
 /// Leases: extended, lost, reaped; what comes back is handed out alone.
 mod leases;
 /// Pause, skip, redrive.
 mod operate;
+/// Whether a message was handed out before, whatever its attempt says.
+mod past;
 /// A group set to another position.
 mod replay;
 /// What a group binds.

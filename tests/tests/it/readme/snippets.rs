@@ -8,7 +8,7 @@ use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use vulkan::{
     Binding, Client, Delivery, DryRun, Event, GroupOptions, HandlerError, Message, OnDead,
-    Position, Redrive, ResultExt, Shutdown, Start, State, Worker, handler,
+    Position, Redrive, ResultExt, Shutdown, Start, Tx, Worker, handler,
 };
 use vulkan_testing::{Handled, TestApp, call};
 
@@ -58,14 +58,11 @@ async fn bill(order: OrderPlaced, cx: &Delivery) -> vulkan::Result {
 }
 
 #[handler(stream = "orders", group = "ledger", concurrency = 8)]
-async fn add_up(order: OrderPlaced, cx: &Delivery, client: State<Client>) -> vulkan::Result {
-    let mut tx = client.begin().await?;
+async fn add_up(order: OrderPlaced, mut tx: Tx) -> vulkan::Result {
     sqlx::query("UPDATE totals SET amount = amount + $1")
         .bind(order.total)
         .execute(&mut *tx)
         .await?;
-    cx.complete_in(&mut *tx).await?;
-    tx.commit().await?;
     Ok(())
 }
 
@@ -168,7 +165,6 @@ async fn bind(client: &Client) -> Outcome {
 async fn work(client: Client) -> Outcome {
     let shutdown = Shutdown::new();
     let worker = Worker::builder(client.clone())
-        .state(client.clone())
         .register(bill)
         .register(add_up)
         .build()?;

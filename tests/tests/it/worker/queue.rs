@@ -53,7 +53,10 @@ async fn what_is_enqueued_in_any_way_is_worked_off() {
         .unwrap();
     for (to, commits) in [("gone", false), ("kept", true)] {
         let mut tx = client.begin().await.unwrap();
-        EMAILS.enqueue_in(&mut *tx, &email(to)).await.unwrap();
+        EMAILS
+            .enqueue_in(&client, &mut *tx, &email(to))
+            .await
+            .unwrap();
         if commits {
             tx.commit().await.unwrap();
         }
@@ -90,13 +93,19 @@ async fn a_queue_that_is_not_there_is_made_but_in_a_transaction() {
     let client = db.client().await;
     for _ in 0..2 {
         let mut tx = client.begin().await.unwrap();
-        let error = EMAILS.enqueue_in(&mut *tx, &email("a")).await.unwrap_err();
+        let error = EMAILS
+            .enqueue_in(&client, &mut *tx, &email("a"))
+            .await
+            .unwrap_err();
         assert!(matches!(error, Error::UnknownStream(_)), "{error:?}");
     }
     EMAILS.create(&client).await.unwrap();
     EMAILS.create(&client).await.unwrap();
     let mut tx = client.begin().await.unwrap();
-    EMAILS.enqueue_in(&mut *tx, &email("a")).await.unwrap();
+    EMAILS
+        .enqueue_in(&client, &mut *tx, &email("a"))
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     let events: i64 = db.value("SELECT count(*) FROM vulkan.events").await;
     assert_eq!(events, 1);

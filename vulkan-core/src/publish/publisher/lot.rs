@@ -1,5 +1,7 @@
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use tokio::sync::oneshot;
 
 use super::Waiting;
@@ -15,11 +17,10 @@ pub(super) async fn send(client: &Client, lot: Vec<Waiting>) {
         .into_iter()
         .map(|waiting| (waiting.message, waiting.answer))
         .unzip();
-    let published = match Batch::of(&messages) {
-        Ok(batch) => batch.publish(client.pool()).await,
-        Err(error) => Err(error),
-    };
-    match published {
+    let publish = async { Batch::of(&messages)?.publish(client.pool()).await };
+    // Should it panic, nobody is left without an answer.
+    let published = AssertUnwindSafe(publish).catch_unwind().await;
+    match published.unwrap_or(Err(Error::Database(sqlx::Error::WorkerCrashed))) {
         Ok(offsets) => {
             for (answer, offset) in answers.into_iter().zip(offsets) {
                 tell(answer, Ok(offset));

@@ -35,6 +35,47 @@ pub enum WorkerEvent<'a> {
         /// Its name.
         worker: &'a str,
     },
+    /// An operator asked the worker to drain: it stops as when it is asked to by its program.
+    #[non_exhaustive]
+    DrainRequested {
+        /// Its name.
+        worker: &'a str,
+    },
+    /// Workers of other versions of the program serve some of its groups, or do so no longer.
+    #[non_exhaustive]
+    OtherVersions {
+        /// The worker's name.
+        worker: &'a str,
+        /// Its own version; empty if it has none.
+        version: &'a str,
+        /// The others; none when the last of them has gone.
+        others: &'a [String],
+    },
+    /// A group has other options than this program declares: a higher version, or an operator, has set
+    /// them. It is served with the group's.
+    #[non_exhaustive]
+    OptionsDiffer {
+        /// The stream.
+        stream: &'a str,
+        /// The group.
+        group: &'a str,
+        /// The version whose declaration stands; empty if it has none.
+        standing_version: &'a str,
+        /// The options, each with what is declared here and what the group has.
+        differences: &'a str,
+    },
+    /// The options of a group were changed while it is served.
+    #[non_exhaustive]
+    OptionsChanged {
+        /// The stream.
+        stream: &'a str,
+        /// The group.
+        group: &'a str,
+        /// A message is dead after this many attempts.
+        max_attempts: u32,
+        /// How long a message stays with a worker that gives no sign of life.
+        lease: Duration,
+    },
     /// The grace period is over; handlers that still run are dropped, and their messages given back.
     #[non_exhaustive]
     CutOff {
@@ -139,6 +180,21 @@ pub enum WorkerEvent<'a> {
         why: Interruption,
         /// How long it was given.
         given: Duration,
+    },
+
+    /// A handler blocks its thread: nothing can end it but itself, or the end of the process.
+    #[non_exhaustive]
+    Stuck {
+        /// The stream.
+        stream: &'a str,
+        /// The group.
+        group: &'a str,
+        /// The handler, by its name.
+        handler: &'a str,
+        /// The position of the event in its stream; of a batch, the first.
+        offset: i64,
+        /// How long it has been blocking, at least.
+        blocked: Duration,
     },
 
     /// The database took a report of what became of messages.
@@ -254,6 +310,8 @@ pub enum Interruption {
     LeaseLost,
     /// The worker stops, and its grace period is over.
     Shutdown,
+    /// An operator cancelled the message.
+    Cancelled,
     /// The lease of another message of its batch was lost, and the transaction of the batch could not commit.
     RolledBack,
 }
@@ -278,6 +336,10 @@ pub enum DatabaseCall {
     Maintain,
     /// To look for recurring events that are due.
     Schedules,
+    /// To give a sign of life.
+    Beat,
+    /// To hear what operators want.
+    Orders,
 }
 
 /// The words of a log line after "cannot".
@@ -292,6 +354,8 @@ impl fmt::Display for DatabaseCall {
             Self::Reap => "look for lost leases",
             Self::Maintain => "look after the log",
             Self::Schedules => "look for schedules",
+            Self::Beat => "give a sign of life",
+            Self::Orders => "ask for orders",
         })
     }
 }
@@ -301,6 +365,7 @@ impl fmt::Display for Interruption {
         f.write_str(match self {
             Self::LeaseLost => "its lease is lost",
             Self::Shutdown => "the worker stops",
+            Self::Cancelled => "its message was cancelled",
             Self::RolledBack => "its batch is rolled back",
         })
     }

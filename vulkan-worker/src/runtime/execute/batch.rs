@@ -6,18 +6,23 @@ use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 use vulkan_core::engine::Outcome;
 
-use super::{NOTICE, panic_text, save_checkpoint, wait};
+use super::{NOTICE, TIMED_OUT, panic_text, save_checkpoint, wait};
 use crate::handler::{Batch, Disposition, HandlerError, Result, TxError};
 use crate::runtime::assigned::Assigned;
 use crate::runtime::events::{Attempt, Interruption, Listeners, WorkerEvent};
+use crate::runtime::watch::{Watch, Watched};
 
 /// Why a handler of a batch is stopped from outside.
 #[derive(Debug)]
-pub(in crate::runtime) struct BatchStops {
+pub(in crate::runtime) struct BatchStops<'a> {
     /// The lease of the message in that place is lost.
     pub(in crate::runtime) lost: Vec<CancellationToken>,
+    /// The message in that place is cancelled.
+    pub(in crate::runtime) asked: Vec<CancellationToken>,
     /// The grace period is over: everything stops.
     pub(in crate::runtime) cut: CancellationToken,
+    /// Finds out if it blocks its thread.
+    pub(in crate::runtime) watch: &'a Watch,
 }
 
 /// How the handler of a batch ended, for all messages that have not failed by themselves.
@@ -35,7 +40,7 @@ pub(in crate::runtime) async fn execute_batch<S>(
     handler: &Assigned<S>,
     batch: &Batch,
     call: impl Future<Output = Result>,
-    stops: &BatchStops,
+    stops: &BatchStops<'_>,
     listeners: &Listeners,
 ) -> Vec<(Outcome, Interruption)> {
     let attempt = attempt(handler, batch, call, stops, listeners);
@@ -86,7 +91,7 @@ async fn attempt<S>(
     handler: &Assigned<S>,
     batch: &Batch,
     call: impl Future<Output = Result>,
-    stops: &BatchStops,
+    stops: &BatchStops<'_>,
     listeners: &Listeners,
 ) -> End {
     if stops.cut.is_cancelled() {
@@ -99,15 +104,32 @@ async fn attempt<S>(
             delivery.cancellation.cancel();
         },
     ));
+    // Told, too, is each whose message is cancelled: the others go on, so the batch is not dropped for it.
+    let all_asked = join_all(batch.deliveries().zip(&stops.asked).map(
+        |(delivery, asked)| async move {
+            asked.cancelled().await;
+            delivery.cancellation.cancel();
+        },
+    ));
+    tokio::pin!(all_asked);
+    let call = watched(handler, batch, stops, call);
     tokio::pin!(call);
     let limit = handler.timeout.unwrap_or(Duration::MAX);
+    let call_and_tell = async {
+        tokio::select! {
+            biased;
+            answer = &mut call => answer,
+            _ = &mut all_asked => (&mut call).await,
+        }
+    };
+    tokio::pin!(call_and_tell);
     let answer = tokio::select! {
         biased;
-        answer = &mut call => answer,
+        answer = &mut call_and_tell => answer,
         () = stops.cut.cancelled() => return End::Interrupted(Interruption::Shutdown),
-        () = wait(handler.timeout) => return End::Text(format!("timed out after {limit:?}")),
+        () = wait(handler.timeout) => return End::Text(format!("{TIMED_OUT} {limit:?}")),
         _ = all_lost => {
-            if tokio::time::timeout(NOTICE, call).await.is_err() {
+            if tokio::time::timeout(NOTICE, call_and_tell).await.is_err() {
                 for delivery in batch.deliveries() {
                     listeners.tell(&WorkerEvent::CancellationIgnored {
                         attempt: Attempt::of(&handler.name, delivery),
@@ -128,5 +150,22 @@ async fn attempt<S>(
         // Of one of them; the others are not to blame.
         Err(TxError::Stale(_)) if batch.len() > 1 => End::Interrupted(Interruption::RolledBack),
         Err(error) => End::Failed(error.into()),
+    }
+}
+
+/// The handler's future, watched by the first message of the batch.
+async fn watched<S, T>(
+    handler: &Assigned<S>,
+    batch: &Batch,
+    stops: &BatchStops<'_>,
+    call: impl Future<Output = T>,
+) -> T {
+    match batch.deliveries().next() {
+        Some(first) => {
+            let (stream, group) = (&first.stream, &first.group);
+            let watched = Watched::new(stream, group, &handler.name, first.offset);
+            stops.watch.over(watched, call).await
+        }
+        None => call.await,
     }
 }

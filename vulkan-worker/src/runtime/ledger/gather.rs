@@ -10,6 +10,8 @@ pub(crate) struct Due {
     pub(crate) settlement: Settlement,
     /// Messages given back because they could not start in time.
     pub(crate) late: usize,
+    /// Messages that it marks done, a run of a key counted as one.
+    pub(crate) done: usize,
 }
 
 impl Due {
@@ -45,6 +47,7 @@ impl Ledger {
             if claim.outstanding > 0 && !over {
                 return true;
             }
+            let said = due.settlement.items.len();
             due.settlement.claims.push((claim.hi, token));
             due.settlement.items.append(&mut claim.items);
             if claim.outstanding > 0 {
@@ -61,8 +64,13 @@ impl Ledger {
                     }
                 }
             }
+            // The rest of the claim is done by its end.
+            let said = due.settlement.items.len() - said;
+            due.done += claim.messages.saturating_sub(said);
             false
         });
+        let done = |item: &&Item| item.outcome == Outcome::Done;
+        due.done += book.items.iter().filter(done).count();
         due.settlement.items.append(&mut book.items);
         for (&(lane, token), held) in &mut book.lanes {
             let Some(done) = held.done else { continue };

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::time::Instant;
 
 use vulkan_core::engine::Held;
@@ -45,6 +46,28 @@ impl Ledger {
                 None => self.lose_own(held.offset, held.token),
             }
         }
+    }
+
+    /// Notes which messages are asked to stop, by offset and token, in place of those noted before: those
+    /// in work are told, those that wait their turn here will not begin.
+    pub(crate) fn stop(&self, asked: HashSet<(i64, i64)>) {
+        let mut book = self.book();
+        if asked.is_empty() && book.asked.is_empty() {
+            return;
+        }
+        for running in book.running.values() {
+            let (Source::Claim(token) | Source::Own(token) | Source::Lane { token, .. }) =
+                running.source;
+            if asked.contains(&(running.offset, token)) {
+                running.asked.cancel();
+            }
+        }
+        for (&(_, token), held) in &book.lanes {
+            if asked.contains(&(held.at, token)) {
+                held.asked.cancel();
+            }
+        }
+        book.asked = asked;
     }
 
     /// Notes that the lease of a message with a row of its own is lost.

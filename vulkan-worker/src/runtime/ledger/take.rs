@@ -10,6 +10,8 @@ pub(crate) struct Taken {
     pub(crate) run: Option<u64>,
     /// Cancelled when the lease is lost.
     pub(crate) lost: CancellationToken,
+    /// Cancelled when its first message is asked to stop.
+    pub(crate) asked: CancellationToken,
 }
 
 impl Ledger {
@@ -62,15 +64,20 @@ impl Book {
         }
         let unit = self.queues[handler].pop_front()?;
         Some(match unit.source {
-            Source::Lane { lane, token } => Taken {
-                lost: match self.lanes.get(&(lane, token)) {
-                    Some(held) => held.cancel.clone(),
-                    None => CancellationToken::new(),
-                },
-                run: None,
-                unit,
-            },
-            source => {
+            Source::Lane { lane, token } => {
+                let held = self.lanes.get(&(lane, token));
+                let (lost, asked) = held
+                    .map(|held| (held.cancel.clone(), held.asked.clone()))
+                    .unwrap_or_default();
+                Taken {
+                    unit,
+                    run: None,
+                    lost,
+                    asked,
+                }
+            }
+            source @ (Source::Claim(token) | Source::Own(token)) => {
+                let asked = self.asked(unit.first.offset, token);
                 let (run, lost) = (self.next_run, CancellationToken::new());
                 self.next_run += 1;
                 let running = Running {
@@ -78,12 +85,14 @@ impl Book {
                     source,
                     lost: false,
                     cancel: lost.clone(),
+                    asked: asked.clone(),
                 };
                 self.running.insert(run, running);
                 Taken {
                     unit,
                     run: Some(run),
                     lost,
+                    asked,
                 }
             }
         })

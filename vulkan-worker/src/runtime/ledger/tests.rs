@@ -23,6 +23,7 @@ fn message(offset: i64) -> Claimed {
         claim_hi: None,
         lane: None,
         solo: false,
+        again: false,
     }
 }
 

@@ -35,6 +35,7 @@ fn try_set(options: &mut HandlerOptions, key: &str, value: &Value) -> Result<(),
         "max_in_flight_per_prefix" => {
             options.max_in_flight_per_prefix = Some(integer(value, 1..=u32::MAX)?);
         }
+        // Its length is checked with all other options.
         "prefix_delimiter" => options.prefix_delimiter = Some(text(value)?.to_owned().into()),
         "rate" => options.rate = Some(text(value)?.parse().map_err(told)?),
         "burst" => options.burst = Some(integer(value, 1..=u32::MAX)?),

@@ -5,13 +5,22 @@ use super::{Crew, lane_step};
 use crate::handler::{Batch, TxSlot};
 use crate::layer::HandlerCall;
 use crate::runtime::events::{Attempt, WorkerEvent};
-use crate::runtime::execute::{BatchStops, execute_batch};
+use crate::runtime::execute::{BatchStops, execute_batch, not_begun};
 use crate::runtime::group::Group;
 use crate::runtime::ledger::{Source, Taken};
 
 impl<S: Send + Sync + 'static> Crew<S> {
     /// Some messages at once, of each key the first of its run.
-    pub(super) async fn batch(&self, group: &Arc<Group<S>>, handler: usize, mut taken: Vec<Taken>) {
+    pub(super) async fn batch(&self, group: &Arc<Group<S>>, handler: usize, taken: Vec<Taken>) {
+        let (asked, mut taken): (Vec<_>, Vec<_>) = taken
+            .into_iter()
+            .partition(|taken| taken.asked.is_cancelled());
+        for taken in asked {
+            self.not_begun(group, taken);
+        }
+        if taken.is_empty() {
+            return;
+        }
         // Payloads are read in the order of the log, as far as runs of keys allow.
         taken.sort_unstable_by_key(|taken| taken.unit.first.offset);
         let assigned = &group.handlers[handler];
@@ -19,7 +28,9 @@ impl<S: Send + Sync + 'static> Crew<S> {
         let tx = Arc::new(TxSlot::new(self.tx.clone()));
         let stops = BatchStops {
             lost: taken.iter().map(|taken| taken.lost.clone()).collect(),
+            asked: taken.iter().map(|taken| taken.asked.clone()).collect(),
             cut: self.cut.clone(),
+            watch: &self.health.watch,
         };
         let (mut deliveries, mut places) = (Vec::new(), Vec::new());
         for Taken { unit, run, .. } in taken {
@@ -46,7 +57,10 @@ impl<S: Send + Sync + 'static> Crew<S> {
                 }
             }
         };
-        let outcomes = execute_batch(assigned, &batch, call, &stops, &group.listeners).await;
+        let span = group.traces.processing_batch(&batch);
+        let work = execute_batch(assigned, &batch, call, &stops, &group.listeners);
+        let outcomes = span.around(work).await;
+        span.processed(outcomes.iter().map(|(outcome, why)| (outcome, *why)));
         let took = begun.elapsed();
 
         let ends = batch.deliveries().zip(outcomes).zip(places);
@@ -60,6 +74,20 @@ impl<S: Send + Sync + 'static> Crew<S> {
             } else if let Some(run) = run {
                 group.ledger.end(run, outcome);
             }
+        }
+    }
+
+    /// Ends a message that was asked to stop before it began. The database makes it dead.
+    fn not_begun(&self, group: &Arc<Group<S>>, taken: Taken) {
+        let Taken { unit, run, .. } = taken;
+        let outcome = not_begun();
+        match (unit.source, run) {
+            (Source::Lane { lane, token }, _) => {
+                let mut rest = unit.rest;
+                lane_step(group, (lane, token), unit.first.offset, outcome, &mut rest);
+            }
+            (_, Some(run)) => group.ledger.end(run, outcome),
+            (_, None) => {}
         }
     }
 }

@@ -259,6 +259,7 @@ async fn every_answer_outlives_a_crash_of_the_server() {
                     Ok(offset) => answered.push((offset, (task * 1_000_000 + n).to_string())),
                     Err(error) => {
                         assert!(error.is_transient(), "{error:?}");
+                        assert!(std::error::Error::source(&error).is_some(), "{error:?}");
                         assert!(
                             matches!(error, Error::Batch(_) | Error::Database(_)),
                             "{error:?}"

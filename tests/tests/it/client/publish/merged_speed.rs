@@ -77,12 +77,9 @@ async fn insert(pool: PgPool, n: usize) {
         .unwrap();
 }
 
-async fn rate<F: Future<Output = ()> + Send>(
+async fn rate<F: Future<Output = ()> + Send + 'static>(
     publish: impl Fn(usize) -> F + Clone + Send + 'static,
-) -> f64
-where
-    F: 'static,
-{
+) -> f64 {
     let since = Instant::now();
     let mut tasks = JoinSet::new();
     for task in 0..TASKS {

@@ -154,6 +154,11 @@ async fn operate(mut connection: PgConnection, publishing: Arc<AtomicUsize>) {
         "SELECT vulkan.replay('orders', 'plain', to_offset => 50)",
         "SELECT vulkan.replay('orders', 'strict', to_position => 'earliest')",
         "SELECT vulkan.pause('orders', 'plain'); SELECT vulkan.resume('orders', 'plain')",
+        "SELECT vulkan.cancel('orders', 'plain', e.\"offset\")
+         FROM (SELECT \"offset\" FROM vulkan.events ORDER BY 1 DESC OFFSET 3 LIMIT 1) e",
+        "SELECT vulkan.cancel('orders', c.group_name, c.\"offset\")
+         FROM (SELECT g.name AS group_name, d.event_offset AS \"offset\" FROM vulkan.deliveries d
+               JOIN vulkan.groups g ON g.name = d.consumer_group WHERE d.status = 'processing' LIMIT 1) c",
         "SELECT vulkan.redrive('orders', 'limited')",
         "SELECT vulkan.replay('orders', 'limited', to_position => 'earliest')",
         "SELECT vulkan.set_limits('orders', 'limited', max_in_flight_per_prefix => 1 + (random() * 3)::integer)",

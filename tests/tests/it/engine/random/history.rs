@@ -81,8 +81,9 @@ impl History {
                 self.lose_leases(worker).await;
             }
             82..86 => self.all_due().await,
-            86..89 => self.skip(group).await,
-            89..92 => self.redrive(group).await,
+            86..88 => self.skip(group).await,
+            88..90 => self.cancel(group).await,
+            90..92 => self.redrive(group).await,
             92..95 => self.replay(group).await,
             95..97 => self.rebind(group).await,
             97..99 => self.pause_or_resume(group).await,
@@ -175,6 +176,7 @@ impl History {
         let entry = model.entries.get_mut(&offset).unwrap();
         entry.state = State::Done;
         entry.storied = true;
+        entry.asked = false;
         let sql = format!(
             "SELECT vulkan.skip('orders', '{}', {offset})",
             model.group.name
@@ -182,11 +184,43 @@ impl History {
         self.operate(sql).await;
     }
 
+    async fn cancel(&mut self, group: usize) {
+        let model = &mut self.models[group];
+        let offsets: Vec<i64> = model.entries.keys().copied().collect();
+        let Some(&offset) = offsets.choose(&mut self.rng) else {
+            return;
+        };
+        let expected = model.cancel(offset);
+        let name = &model.group.name;
+        let sql = format!("SELECT vulkan.cancel('orders', '{name}', {offset}, 'no')");
+        self.log.push(sql.clone());
+        let was: String = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+            .fetch_one(&self.db.pool)
+            .await
+            .unwrap();
+        assert_eq!(was, expected, "{:#?}", self.tail());
+    }
+
+    /// Tells the model that so many dead messages come back.
+    async fn redriven(&mut self, group: usize, at_most: usize) {
+        let model = &mut self.models[group];
+        let cursor = model.group.cursor().await;
+        let sql = "SELECT x.\"offset\" FROM vulkan.exceptions x
+            JOIN vulkan.lanes l ON l.group_id = x.group_id AND l.key_hash = x.lane
+            WHERE x.group_id = $1 AND x.status = 'dead' AND l.status = 'processing' AND l.straggler IS NULL
+              AND x.\"offset\" > l.head AND x.\"offset\" <= l.through";
+        let passed_over: Vec<i64> = sqlx::query_scalar(sql)
+            .bind(model.group.id)
+            .fetch_all(&self.db.pool)
+            .await
+            .unwrap();
+        model.redrive(at_most, cursor, &passed_over, &self.events);
+    }
+
     async fn redrive(&mut self, group: usize) {
         let at_most = self.rng.random_range(1..4);
-        let model = &mut self.models[group];
-        model.redrive(at_most);
-        let name = &model.group.name;
+        self.redriven(group, at_most).await;
+        let name = &self.models[group].group.name;
         let sql = format!("SELECT vulkan.redrive('orders', '{name}', at_most => {at_most})");
         self.operate(sql).await;
     }
@@ -336,7 +370,7 @@ impl History {
     /// A dead message that blocks its key would hold it for ever.
     async fn redrive_blocked(&mut self, group: usize) {
         if self.models[group].blocks {
-            self.models[group].redrive(usize::MAX);
+            self.redriven(group, usize::MAX).await;
             self.operate("SELECT vulkan.redrive('orders', 'strict')".into())
                 .await;
         }

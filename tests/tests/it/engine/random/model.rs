@@ -24,6 +24,10 @@ pub(super) struct Entry {
     pub(super) storied: bool,
     /// It came back out of turn, so the later ones of its key may be ahead of it.
     pub(super) late: bool,
+    /// In work, and asked to stop.
+    pub(super) asked: bool,
+    /// Dead because it was cancelled: its key goes on.
+    pub(super) cancelled: bool,
 }
 
 /// What a worker holds under one token.
@@ -66,6 +70,8 @@ impl Model {
                 key: event.key.clone(),
                 storied: false,
                 late: false,
+                asked: false,
+                cancelled: false,
             };
             self.entries.insert(offset, entry);
         }
@@ -78,9 +84,10 @@ impl Model {
         for (offset, event) in events.range(from + 1..) {
             self.arrive(*offset, event);
         }
-        // Skipped before their turn.
+        // Skipped or cancelled before their turn.
+        let ended = |entry: &Entry| matches!(entry.state, State::Done | State::Dead);
         self.entries
-            .extend(skipped.into_iter().filter(|(_, e)| e.state == State::Done));
+            .extend(skipped.into_iter().filter(|(_, entry)| ended(entry)));
     }
 
     /// Takes note of what a claim handed out, and asserts that it might.
@@ -142,7 +149,7 @@ impl Model {
                 State::Processing(token) => token == message.token,
                 _ if *offset > message.offset => true,
                 State::Done => true,
-                State::Dead => !self.blocks || other.late,
+                State::Dead => !self.blocks || other.late || other.cancelled,
                 State::Ready => other.late,
             };
             assert!(fine, "{message:?} although {offset} is {other:?}");
@@ -173,6 +180,10 @@ impl Model {
         entry.due = true;
         let (state, verdict) = match outcome {
             "done" | "progress" => (State::Done, "done"),
+            _ if entry.asked => {
+                entry.cancelled = true;
+                (State::Dead, "dead")
+            }
             "retry" if entry.attempts < max_attempts => (State::Ready, "ready"),
             "retry" | "dead" => (State::Dead, "dead"),
             "snooze" | "release" => {
@@ -181,7 +192,8 @@ impl Model {
             }
             other => unreachable!("{other}"),
         };
-        if outcome != "release" {
+        entry.asked = false;
+        if outcome != "release" || state == State::Dead {
             entry.storied |= state != State::Done;
             entry.due = due || state != State::Ready;
         }
@@ -194,8 +206,31 @@ impl Model {
         let held = self.held.get_mut(&token).unwrap();
         for offset in held.lanes.remove(key).unwrap() {
             if self.in_hand(offset, token) {
+                // It was handed out, but its attempt had not begun.
+                if self.entries[&offset].asked {
+                    self.entries.get_mut(&offset).unwrap().attempts -= 1;
+                }
                 self.apply(offset, "release", true);
             }
+        }
+    }
+
+    /// Gives up a message that waits, or asks one in work to stop.
+    pub(super) fn cancel(&mut self, offset: i64) -> &'static str {
+        let entry = self.entries.get_mut(&offset).unwrap();
+        match entry.state {
+            State::Ready => {
+                entry.state = State::Dead;
+                entry.storied = true;
+                entry.cancelled = true;
+                "ready"
+            }
+            State::Processing(_) => {
+                entry.asked = true;
+                "processing"
+            }
+            State::Done => "done",
+            State::Dead => "dead",
         }
     }
 
@@ -238,6 +273,16 @@ impl Model {
         if is == was {
             return;
         }
+        // What is fenced starts over first, and ends if it was asked to stop and still waits then.
+        let asked: Vec<i64> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.asked)
+            .map(|(offset, _)| *offset)
+            .collect();
+        asked
+            .iter()
+            .for_each(|offset| self.entries.get_mut(offset).unwrap().asked = false);
         let tokens: Vec<i64> = self.held.keys().copied().collect();
         for token in tokens {
             let keys: Vec<String> = self.held[&token].lanes.keys().cloned().collect();
@@ -269,20 +314,46 @@ impl Model {
         for (_, entry) in self.entries.range_mut(..=was.min(is)) {
             entry.late |= entry.storied && is > was;
         }
+        for offset in asked {
+            match self.entries.get_mut(&offset) {
+                Some(entry) if entry.state == State::Ready && offset <= is => {
+                    entry.state = State::Dead;
+                    entry.storied = true;
+                    entry.cancelled = true;
+                }
+                Some(entry) => entry.asked = matches!(entry.state, State::Processing(_)),
+                None => {}
+            }
+        }
     }
 
-    /// Dead messages up to so many come back.
-    pub(super) fn redrive(&mut self, at_most: usize) -> usize {
-        let dead = self.entries.values_mut();
-        let dead = dead
-            .filter(|entry| entry.state == State::Dead)
-            .take(at_most);
-        dead.map(|entry| {
+    /// Dead messages up to so many come back, but for those that a run in work has passed over.
+    /// What lies above the cursor gets its turn again.
+    pub(super) fn redrive(
+        &mut self,
+        at_most: usize,
+        cursor: i64,
+        passed_over: &[i64],
+        events: &BTreeMap<i64, Event>,
+    ) {
+        let dead = self.entries.iter();
+        let dead: Vec<i64> = dead
+            .filter(|(offset, entry)| entry.state == State::Dead && !passed_over.contains(offset))
+            .map(|(offset, _)| *offset)
+            .take(at_most)
+            .collect();
+        for offset in dead {
+            if offset > cursor {
+                self.entries.remove(&offset);
+                self.arrive(offset, &events[&offset]);
+                continue;
+            }
+            let entry = self.entries.get_mut(&offset).unwrap();
             entry.state = State::Ready;
             entry.attempts = 0;
             entry.due = true;
             entry.late = true;
-        })
-        .count()
+            entry.cancelled = false;
+        }
     }
 }

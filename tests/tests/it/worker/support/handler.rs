@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use vulkan::{Delivery, Handler, HandlerOptions};
 
-type Answer<'a> = Pin<Box<dyn Future<Output = vulkan::Result> + Send + 'a>>;
+pub(crate) type Answer<'a> = Pin<Box<dyn Future<Output = vulkan::Result> + Send + 'a>>;
 
 /// A closure and the options it is registered with.
 pub(crate) struct On<F> {

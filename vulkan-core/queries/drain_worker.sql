@@ -1,0 +1,1 @@
+SELECT vulkan.drain_worker($1)

@@ -1,0 +1,1 @@
+SELECT vulkan.drain_workers($1)

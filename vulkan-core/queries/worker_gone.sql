@@ -1,0 +1,1 @@
+SELECT vulkan.worker_gone($1, $2)
