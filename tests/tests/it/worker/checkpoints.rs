@@ -111,8 +111,11 @@ async fn who_lost_the_lease_saves_nothing() {
     }
 }
 
+/// A message, and the checkpoint it came with.
+type Found = (i64, Option<String>);
+
 #[derive(Clone, Default)]
-struct Seen(Arc<Mutex<Vec<(i64, Option<String>)>>>);
+struct Seen(Arc<Mutex<Vec<Found>>>);
 
 #[handler(
     stream = "orders",
