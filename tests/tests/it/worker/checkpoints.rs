@@ -111,11 +111,11 @@ async fn who_lost_the_lease_saves_nothing() {
     }
 }
 
-/// A message, and the checkpoint it came with.
-type Found = (i64, Option<String>);
+/// A payload, and the checkpoint found with it.
+type Sight = (i64, Option<String>);
 
 #[derive(Clone, Default)]
-struct Seen(Arc<Mutex<Vec<Found>>>);
+struct Seen(Arc<Mutex<Vec<Sight>>>);
 
 #[handler(
     stream = "orders",
