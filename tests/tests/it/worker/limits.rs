@@ -67,7 +67,7 @@ async fn eight_processes_never_pass_the_limits() {
         .map(|_| Process::start_as(env!("CARGO_BIN_EXE_limited-worker"), &db.url()))
         .collect();
     let over = Arc::new(AtomicBool::new(false));
-    let sampler = |mut connection: PgConnection, sql: &'static str| {
+    let sampler = |mut connection, sql: &'static str| {
         let over = Arc::clone(&over);
         tokio::spawn(async move {
             let mut most = Most::default();
