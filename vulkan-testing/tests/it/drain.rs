@@ -215,7 +215,7 @@ async fn first(
     let next = Second { nth: order.id };
     client.publish_in(&mut *tx, &next).await?;
     match cx.attempt() {
-        1 if order.id % 2 == 0 => Err("once more".into()),
+        1 if order.id.is_multiple_of(2) => Err("once more".into()),
         _ => Ok(()),
     }
 }
