@@ -151,7 +151,7 @@ BEGIN
     PERFORM vulkan.bind_from(new_id, -1, rules);
     RETURN new_id;
 END $$;
-COMMENT ON FUNCTION vulkan.create_group(text, text, text, jsonb, integer, interval, interval, interval, text, text) IS 'Makes a consumer group, or finds the one of that name and leaves it as it is. mode: lifecycle or cursor. rules: what it binds. start_at: earliest or latest. Options left NULL take the column defaults of vulkan.groups. Returns its id.';
+COMMENT ON FUNCTION vulkan.create_group(text, text, text, jsonb, integer, interval, interval, interval, text, text) IS 'Makes a consumer group, or finds the one of that name and leaves it as it is. mode: lifecycle or cursor. rules: what it binds. start_at: earliest or latest. Options left NULL take the column defaults of vulkan.groups; limits come by set_limits() and set_breaker(). Returns its id.';
 
 CREATE FUNCTION vulkan.alter_group(
     stream text, consumer_group text,

@@ -43,7 +43,7 @@ BEGIN
     PERFORM FROM (SELECT * FROM unnest(claim_his, claim_tokens) AS v(hi, token) ORDER BY v.hi) u
     CROSS JOIN LATERAL (SELECT FROM vulkan.claims n WHERE n.group_id = settle.group_id AND n.hi = u.hi
                         AND n.token = u.token LIMIT 1 FOR UPDATE) y;
-    PERFORM FROM unnest(offsets, settle.tokens, lanes) AS u(o, token, lane)
+    PERFORM FROM (SELECT * FROM unnest(offsets, settle.tokens, lanes) AS v(o, token, lane) ORDER BY v.o) u
     CROSS JOIN LATERAL (SELECT FROM vulkan.exceptions n WHERE u.lane IS NULL AND n.group_id = settle.group_id
                         AND n."offset" = u.o AND n.token = u.token LIMIT 1 FOR UPDATE) y;
     IF g.breaker THEN

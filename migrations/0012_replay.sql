@@ -65,6 +65,9 @@ DECLARE
     rules    jsonb;
 BEGIN
     PERFORM vulkan.await_completions(g.group_id);
+    -- In the order in which settlements take them: those without a lane take no latch.
+    PERFORM FROM (SELECT FROM vulkan.claims c WHERE c.group_id = g.group_id AND c.hi > rewind.x ORDER BY c.hi FOR UPDATE) c;
+    PERFORM FROM (SELECT FROM vulkan.exceptions e WHERE e.group_id = g.group_id AND e."offset" > rewind.x ORDER BY e."offset" FOR UPDATE) e;
     SELECT c.* INTO standing FROM vulkan.claims c
     WHERE c.group_id = g.group_id AND c.hi > rewind.x ORDER BY c.hi LIMIT 1 FOR UPDATE;
     DELETE FROM vulkan.claims c WHERE c.group_id = g.group_id AND c.hi > rewind.x;

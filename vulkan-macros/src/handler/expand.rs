@@ -127,6 +127,8 @@ fn call(handler: &Handler<'_>) -> TokenStream {
         return call_batch(handler, &names);
     }
     quote_spanned! {span=>
+        // A delivery can hold a transaction; strict lints would have it dropped early, which the worker does.
+        #[allow(clippy::significant_drop_tightening)]
         async fn call(
             &self,
             __delivery: &#vulkan::__private::Delivery,
@@ -152,6 +154,8 @@ fn call_batch(handler: &Handler<'_>, names: &[Ident]) -> TokenStream {
         },
     });
     quote_spanned! {span=>
+        // A delivery can hold a transaction; strict lints would have it dropped early, which the worker does.
+        #[allow(clippy::significant_drop_tightening)]
         async fn call(
             &self,
             __batch: &#vulkan::__private::Batch,

@@ -44,6 +44,7 @@ where
             .concurrency(8)
             .start(::vulkan::__private::Start::Latest)
     }
+    #[allow(clippy::significant_drop_tightening)]
     async fn call(
         &self,
         __delivery: &::vulkan::__private::Delivery,

@@ -47,8 +47,8 @@ impl BatchHandler<Sum> for ByHand {
     }
 }
 
-fn delivery(payload: serde_json::Value) -> Delivery {
-    Delivery::builder_json(&payload).unwrap().build()
+fn delivery(payload: &serde_json::Value) -> Delivery {
+    Delivery::builder_json(payload).unwrap().build()
 }
 
 #[test]
@@ -70,7 +70,11 @@ async fn a_batch_decodes_fails_and_sums_up() {
     let sum = Sum::default();
     let handler = erase(load);
     assert!(handler.takes_batches());
-    let batch = Batch::of([json!(1), json!("one"), json!(0), json!(5)].map(delivery));
+    let batch = Batch::of(
+        [json!(1), json!("one"), json!(0), json!(5)]
+            .iter()
+            .map(delivery),
+    );
     handler.call_batch(&batch, &sum).await.unwrap();
     assert_eq!(sum.load(Ordering::Relaxed), 6);
     let failures = batch.take_failures();
@@ -83,7 +87,7 @@ async fn a_batch_decodes_fails_and_sums_up() {
     }
 
     // Without any that decodes it is not called at all: it would not even count.
-    let batch = Batch::of([delivery(json!("one"))]);
+    let batch = Batch::of([delivery(&json!("one"))]);
     erase(by_alias).call_batch(&batch, &sum).await.unwrap();
     assert_eq!(batch.take_failures().len(), 1);
 }
@@ -92,11 +96,14 @@ async fn a_batch_decodes_fails_and_sums_up() {
 async fn one_message_is_a_batch_of_one() {
     let sum = Sum::default();
     let handler = erase(load);
-    handler.call(&delivery(json!(7)), &sum).await.unwrap();
+    handler.call(&delivery(&json!(7)), &sum).await.unwrap();
     assert_eq!(sum.load(Ordering::Relaxed), 7);
-    let error = handler.call(&delivery(json!(0)), &sum).await.unwrap_err();
+    let error = handler.call(&delivery(&json!(0)), &sum).await.unwrap_err();
     assert_eq!(error.message(), "nothing");
-    let error = handler.call(&delivery(json!("x")), &sum).await.unwrap_err();
+    let error = handler
+        .call(&delivery(&json!("x")), &sum)
+        .await
+        .unwrap_err();
     assert_eq!(error.disposition(), Disposition::Dead);
 }
 
@@ -110,8 +117,11 @@ async fn functions_and_handlers_by_hand_mix_and_stay_callable() {
     assert_eq!(registry.names(), ["load", "by_alias", "by-hand", "load"]);
 
     let sum = Sum::default();
-    let order = Received::new(9, delivery(json!(9)));
+    let order = Received::new(9, delivery(&json!(9)));
     load(vec![order], State(Arc::clone(&sum))).await.unwrap();
-    erase(ByHand).call(&delivery(json!(0)), &sum).await.unwrap();
+    erase(ByHand)
+        .call(&delivery(&json!(0)), &sum)
+        .await
+        .unwrap();
     assert_eq!(sum.load(Ordering::Relaxed), 1009);
 }

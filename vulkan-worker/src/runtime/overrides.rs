@@ -113,7 +113,7 @@ impl Overrides {
         });
         let mut entries: Vec<_> = vars.collect();
         // The environment has no order; mistakes are told in one.
-        entries.sort_by_key(|entry| entry.place());
+        entries.sort_by_cached_key(Entry::place);
         Self { entries }
     }
 }

@@ -111,8 +111,11 @@ async fn who_lost_the_lease_saves_nothing() {
     }
 }
 
+/// A payload, and the checkpoint found with it.
+type Sight = (i64, Option<String>);
+
 #[derive(Clone, Default)]
-struct Seen(Arc<Mutex<Vec<(i64, Option<String>)>>>);
+struct Seen(Arc<Mutex<Vec<Sight>>>);
 
 #[handler(
     stream = "orders",

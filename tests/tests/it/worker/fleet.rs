@@ -1,6 +1,7 @@
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use vulkan::{Error, LiveWorker, Worker, WorkerState};
+use vulkan::{Error, LiveWorker, Worker, WorkerBuilder, WorkerEvent, WorkerState};
 
 use super::support::{Gate, On, Running, on, options, until, waits_at};
 use crate::support::{Publish, TestDb};
@@ -125,6 +126,34 @@ async fn an_idle_worker_is_woken_to_drain() {
     );
 }
 
+/// What workers told of each other's versions and options.
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<Vec<String>>>);
+
+impl Heard {
+    fn by(&self, builder: WorkerBuilder<()>) -> WorkerBuilder<()> {
+        let Self(heard) = self.clone();
+        builder.on_event(move |event| {
+            let text = match event {
+                WorkerEvent::OptionsDiffer {
+                    standing_version,
+                    differences,
+                    ..
+                } => format!("differ from {standing_version}: {differences}"),
+                WorkerEvent::OtherVersions {
+                    version, others, ..
+                } => format!("{version} beside {others:?}"),
+                _ => return,
+            };
+            heard.lock().unwrap().push(text);
+        })
+    }
+
+    fn any(&self, text: &str) -> bool {
+        self.0.lock().unwrap().iter().any(|heard| heard == text)
+    }
+}
+
 /// What each attempt is told of its budget.
 fn tells(
     group: &'static str,
@@ -143,14 +172,23 @@ async fn the_options_of_the_higher_version_stand_for_all() {
     let db = TestDb::new().await;
     let (old, mut old_came) = Gate::new();
     let (new, _new_came) = Gate::new();
-    let builder = db.worker().await.version("1.10");
+    let heard = Heard::default();
+    let builder = heard.by(db.worker().await.version("1.10"));
     let new = Running::start(builder.register(tells("mixed", 1, new)));
     until_alive(&db, 1).await;
-    let builder = db.worker().await.version("1.9");
+    let builder = heard.by(db.worker().await.version("1.9"));
     let old = Running::start(builder.register(tells("mixed", 7, old)));
     until_alive(&db, 2).await;
     let mixed: bool = db.value("SELECT mixed FROM vulkan.group_workers").await;
     assert!(mixed);
+    // The old one hears of it when it starts, the new one with its next sign of life.
+    for text in [
+        "differ from 1.10: max_attempts: 8 here, 2 in the group",
+        "1.9 beside [\"1.10\"]",
+        "1.10 beside [\"1.9\"]",
+    ] {
+        until(text, || async { heard.any(text) }).await;
+    }
     new.stop().await.unwrap();
     let offset = Publish::new("a").send(&db.pool).await;
     assert_eq!(old_came.take(2).await, [2, 2]);

@@ -67,33 +67,29 @@ async fn eight_processes_never_pass_the_limits() {
         .map(|_| Process::start_as(env!("CARGO_BIN_EXE_limited-worker"), &db.url()))
         .collect();
     let over = Arc::new(AtomicBool::new(false));
-    let sampler = |sql: &'static str| {
+    let sampler = |mut connection, sql: &'static str| {
         let over = Arc::clone(&over);
-        let connection = db.connect();
-        async move {
-            let mut connection = connection.await;
-            tokio::spawn(async move {
-                let mut most = Most::default();
-                while !over.load(SeqCst) {
-                    most.sample(&mut connection, sql).await;
-                }
-                most
-            })
-        }
+        tokio::spawn(async move {
+            let mut most = Most::default();
+            while !over.load(SeqCst) {
+                most.sample(&mut connection, sql).await;
+            }
+            most
+        })
     };
     let by_engine = sampler(
+        db.connect().await,
         "SELECT split_part(e.partition_key, ':', 1), count(*)
          FROM vulkan.deliveries d JOIN vulkan.events e ON e.\"offset\" = d.event_offset
          WHERE d.consumer_group = 'limited' AND d.status = 'processing' GROUP BY 1",
-    )
-    .await;
+    );
     let by_handlers = sampler(
+        db.connect().await,
         "SELECT CASE WHEN l.classid::integer <> 777000 + hashtext('') % 1000 THEN l.classid::text END, count(*)
          FROM pg_locks l JOIN pg_database d ON d.oid = l.database
          WHERE d.datname = current_database() AND l.locktype = 'advisory' AND l.classid BETWEEN 776001 AND 777999
          GROUP BY 1",
-    )
-    .await;
+    );
     until("some to be done", || async {
         db.count("limited", "done").await > MESSAGES / 4
     })

@@ -168,7 +168,7 @@ async fn processes_replaced_under_load_repeat_nothing_that_had_finished() {
     );
     assert!(slowest <= GRACE + MARGIN, "{slowest:?}");
 
-    let said = said.lock().unwrap();
+    let said = std::mem::take(&mut *said.lock().unwrap());
     let repeated: Vec<_> = said
         .ended
         .iter()

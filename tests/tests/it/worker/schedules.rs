@@ -4,7 +4,9 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::RngExt;
 use serde_json::json;
-use vulkan::{BuildError, Message, Missed, Mistake, Schedule, Worker, WorkerEvent};
+use sqlx::PgPool;
+use vulkan::{BuildError, Client, Message, Missed, Mistake, Schedule, Worker, WorkerEvent};
+use vulkan_devpg::Postgres;
 
 use super::support::{Process, Running, on, options, until};
 use crate::support::TestDb;
@@ -16,20 +18,8 @@ fn event() -> Message {
 impl TestDb {
     /// What each schedule has published, by the time it was for, in log order.
     async fn ticks(&self) -> BTreeMap<String, Vec<DateTime<Utc>>> {
-        let rows: Vec<(String, DateTime<Utc>)> = sqlx::query_as(
-            "SELECT headers ->> 'vulkan-schedule', (headers ->> 'vulkan-scheduled-at')::timestamptz
-             FROM vulkan.events WHERE headers ? 'vulkan-schedule' ORDER BY \"offset\"",
-        )
-        .fetch_all(&self.pool)
-        .await
-        .unwrap();
-        let mut ticks = BTreeMap::<_, Vec<_>>::new();
-        for (schedule, tick) in rows {
-            ticks.entry(schedule).or_default().push(tick);
-        }
-        ticks
+        ticks_of(&self.pool).await.unwrap()
     }
-
     async fn until_ticked(&self, schedule: &str, times: usize) -> Vec<DateTime<Utc>> {
         until(&format!("{times} ticks of {schedule}"), || async {
             let ticks = self.ticks().await;
@@ -38,6 +28,20 @@ impl TestDb {
         .await;
         self.ticks().await.remove(schedule).unwrap()
     }
+}
+
+async fn ticks_of(pool: &PgPool) -> sqlx::Result<BTreeMap<String, Vec<DateTime<Utc>>>> {
+    let rows: Vec<(String, DateTime<Utc>)> = sqlx::query_as(
+        "SELECT headers ->> 'vulkan-schedule', (headers ->> 'vulkan-scheduled-at')::timestamptz
+         FROM vulkan.events WHERE headers ? 'vulkan-schedule' ORDER BY \"offset\"",
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut ticks = BTreeMap::<_, Vec<_>>::new();
+    for (schedule, tick) in rows {
+        ticks.entry(schedule).or_default().push(tick);
+    }
+    Ok(ticks)
 }
 
 fn steps(ticks: &[DateTime<Utc>]) -> Vec<i64> {
@@ -93,6 +97,47 @@ async fn each_tick_comes_once_whoever_is_killed() {
         );
     }
     db.check().await;
+}
+
+/// The server crashes between ticks and in the middle of them, and is away for a while.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_tick_is_lost_or_doubled_by_a_crash_of_the_server() {
+    let mut postgres = Postgres::start_private(vulkan_devpg::FAST).await.unwrap();
+    let database = postgres.create_database().await.unwrap();
+    let client = Client::connect(&database.url()).await.unwrap();
+    client.migrate().await.unwrap();
+    client.create_stream("orders").await.unwrap();
+    let schedule = Schedule::cron("cron", "* * * * * *").missed(Missed::All);
+    let workers: Vec<_> = [(); 2]
+        .map(|()| {
+            let worker = Worker::builder(client.clone()).schedule(schedule.clone().event(event()));
+            Running::start(worker)
+        })
+        .into();
+    for round in 1..=2_u32 {
+        let many = usize::try_from(3 * round).unwrap();
+        let ticks = async || ticks_of(client.pool()).await.ok()?.remove("cron");
+        until("ticks", || async {
+            ticks().await.map_or(0, |ticks| ticks.len()) >= many
+        })
+        .await;
+        let next = 1_000 - Utc::now().timestamp_subsec_millis();
+        tokio::time::sleep(Duration::from_millis(u64::from(next * (round - 1)))).await;
+        postgres.crash().await.unwrap();
+        postgres.restart().await.unwrap();
+    }
+    let ticks = async || ticks_of(client.pool()).await.ok()?.remove("cron");
+    until("ticks", || async {
+        ticks().await.map_or(0, |ticks| ticks.len()) >= 10
+    })
+    .await;
+    let ticks = ticks().await.unwrap();
+    assert!(steps(&ticks).iter().all(|step| *step == 1_000), "{ticks:?}");
+    for worker in workers {
+        worker.stop().await.unwrap();
+    }
+    client.pool().close().await;
+    postgres.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

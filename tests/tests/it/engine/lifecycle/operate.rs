@@ -36,6 +36,41 @@ async fn a_paused_group_hands_out_nothing_and_finishes_what_is_in_flight() {
     assert_eq!(group.claim().await.len(), 1);
 }
 
+/// Nothing is handed out once a pause is committed, not even by a claim that began before it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_waits_for_claims_under_way_and_keeps_others_out() {
+    let db = TestDb::new().await;
+    let group = db.group("audit").await;
+    Publish::new("n").send(&db.pool).await;
+    let mut claiming = db.pool.begin().await.unwrap();
+    let claim = "SELECT count(*) FROM vulkan.claim($1, 'w')";
+    let claimed: i64 = sqlx::query_scalar(claim)
+        .bind(group.id)
+        .fetch_one(&mut *claiming)
+        .await
+        .unwrap();
+    assert_eq!(claimed, 1);
+    Publish::new("n").send(&db.pool).await;
+    let mut pausing = db.pool.begin().await.unwrap();
+    let paused = tokio::spawn(async move {
+        let in_flight: i64 = sqlx::query_scalar("SELECT vulkan.pause('orders', 'audit')")
+            .fetch_one(&mut *pausing)
+            .await
+            .unwrap();
+        (pausing, in_flight)
+    });
+    db.until_blocked().await;
+    assert!(group.claim().await.is_empty(), "the pause stands in line");
+    claiming.commit().await.unwrap();
+    let (pausing, in_flight) = paused.await.unwrap();
+    assert_eq!(in_flight, 1);
+    assert!(group.claim().await.is_empty(), "about to be paused");
+    pausing.commit().await.unwrap();
+    assert!(group.claim().await.is_empty());
+    operate(&db, "resume('orders', 'audit')").await;
+    assert_eq!(group.claim().await.len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_can_be_skipped_in_every_state() {
     for keyed in [false, true] {
