@@ -74,8 +74,8 @@ use proc_macro::TokenStream;
 /// | `kinds` | a pattern of the kinds to handle, or an array of them: `["order.placed", "order.*.paid"]` | every kind |
 /// | `retries` | how many more times to try after the first attempt, 0 to 1000 | 5 |
 /// | `backoff` | the first wait and the longest, `"2s..5m"`, or the first alone, `"2s"` | `"2s..10m"` |
-/// | `timeout` | how long one attempt may take | no limit |
-/// | `lease` | how long a delivery stays with a worker that gives no sign of life | `"30s"` |
+/// | `timeout` | how long one attempt, or one batch, may take | no limit |
+/// | `lease` | how long a delivery stays with a worker that gives no sign of life, at least 100 ms | `"30s"` |
 /// | `concurrency` | how many deliveries one worker handles at once; of a batch handler, how many batches | left to the worker |
 /// | `batch` | take up to so many messages at once, see below | one by one |
 /// | `priority` | whose deliveries get a free slot of the process first: the higher number | 0 |
@@ -87,7 +87,7 @@ use proc_macro::TokenStream;
 /// | `burst` | how many of them may begin at once after a quiet time | a tenth of a second's worth |
 /// | `breaker` | when the group rests: `"50% of 20 in 1m, pause 30s..10m, probe 1"` | never |
 /// | `start` | where a new group begins: `"earliest"` or `"latest"` | `"earliest"` |
-/// | `name` | what logs and metrics call the handler | the name of the function |
+/// | `name` | what logs, `vulkan.workers` and overrides call the handler | the name of the function |
 /// | `crate` | the path of the `vulkan` crate, where it has another name | `::vulkan` |
 ///
 /// With `retries = 5` a delivery is dead after its sixth attempt.

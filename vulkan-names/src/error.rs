@@ -9,7 +9,7 @@ pub enum Subject {
     Stream,
     /// The name of a group.
     Group,
-    /// The name of a handler, as logs and metrics show it.
+    /// The name of a handler, as logs and `vulkan.workers` show it.
     Handler,
     /// The kind of an event.
     Kind,

@@ -80,6 +80,7 @@ pub type Result<T = (), E = HandlerError> = std::result::Result<T, E>;
 /// | is dropped at the end of the grace period | no | nobody: handed out again at once |
 /// | is not called before the worker stops | no | nobody: handed out again at once |
 /// | is not there for this kind | yes | the backoff of the group |
+/// | has a message that was [cancelled](vulkan_core::Client::cancel), and does not succeed | as without | nobody: the delivery is dead |
 ///
 /// A group with `retries = 5` tries five more times after the first attempt.
 /// An error of the sixth attempt leaves the delivery dead, whatever delay it asks for.

@@ -96,6 +96,6 @@ pub use runtime::{
 };
 pub use vulkan_core::{Backoff, Breaker, Rate, Start};
 
-/// What the code written by `#[handler]` refers to. Not part of the public interface.
+/// What the code written by `#[handler]` refers to, and how `vulkan-testing` calls handlers. Not part of the public interface.
 #[doc(hidden)]
 pub mod __private;

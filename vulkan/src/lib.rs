@@ -170,7 +170,7 @@ pub use vulkan_worker::{
 #[cfg(feature = "telemetry")]
 pub mod telemetry;
 
-/// What the code written by the macros refers to. Not part of the public interface.
+/// What the code written by the macros refers to, and how `vulkan-testing` calls handlers. Not part of the public interface.
 #[doc(hidden)]
 pub mod __private {
     pub use vulkan_core::__private::*;

@@ -1,4 +1,5 @@
-//! The tests of traces are a crate of their own: only here is Vulkan built with the feature `telemetry`.
+//! The tests of traces are a crate of their own: only this one asks for the feature `telemetry`. Without it in the build,
+//! nothing of the feature is compiled.
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guides/tracing.md")]

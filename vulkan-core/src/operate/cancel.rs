@@ -1,6 +1,5 @@
 use super::{DryRun, Status};
 use crate::client::Client;
-use crate::detach::to_the_end;
 use crate::error::Error;
 
 impl Client {
@@ -50,23 +49,8 @@ impl Client {
         reason: Option<&str>,
         dry_run: DryRun,
     ) -> Result<Status, Error> {
-        let pool = self.pool().clone();
-        let (stream, group, reason) = (
-            stream.to_owned(),
-            group.to_owned(),
-            reason.map(str::to_owned),
-        );
-        to_the_end(async move {
-            let was: String = sqlx::query_scalar(include_str!("../../queries/cancel.sql"))
-                .bind(stream)
-                .bind(group)
-                .bind(offset)
-                .bind(reason)
-                .bind(dry_run == DryRun::Yes)
-                .fetch_one(&pool)
-                .await?;
-            Ok(Status::parse(&was)?)
-        })
-        .await
+        let sql = include_str!("../../queries/cancel.sql");
+        self.end_message(sql, stream, group, offset, reason, dry_run)
+            .await
     }
 }

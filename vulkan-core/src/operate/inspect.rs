@@ -111,6 +111,21 @@ impl Client {
         reason: Option<&str>,
         dry_run: DryRun,
     ) -> Result<Status, Error> {
+        let sql = include_str!("../../queries/skip.sql");
+        self.end_message(sql, stream, group, offset, reason, dry_run)
+            .await
+    }
+
+    /// Skips or cancels one message; returns the state it had.
+    pub(super) async fn end_message(
+        &self,
+        sql: &'static str,
+        stream: &str,
+        group: &str,
+        offset: i64,
+        reason: Option<&str>,
+        dry_run: DryRun,
+    ) -> Result<Status, Error> {
         let pool = self.pool().clone();
         let (stream, group, reason) = (
             stream.to_owned(),
@@ -118,7 +133,7 @@ impl Client {
             reason.map(str::to_owned),
         );
         to_the_end(async move {
-            let was: String = sqlx::query_scalar(include_str!("../../queries/skip.sql"))
+            let was: String = sqlx::query_scalar(sql)
                 .bind(stream)
                 .bind(group)
                 .bind(offset)

@@ -37,7 +37,7 @@ use vulkan_core::{Backoff, Breaker, Limit, Limits, Rate, Start};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "options do nothing until a worker has them"]
 pub struct HandlerOptions {
-    /// What logs and metrics call the handler: the name of the function,
+    /// What logs, `vulkan.workers` and overrides call the handler: the name of the function,
     /// or of the group for a handler written by hand.
     pub name: Cow<'static, str>,
     /// The stream to read.
@@ -121,7 +121,7 @@ impl HandlerOptions {
         }
     }
 
-    /// Sets what logs and metrics call the handler.
+    /// Sets what logs, `vulkan.workers` and overrides call the handler.
     pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.name = name.into();
         self

@@ -156,6 +156,40 @@ pub(super) fn told(options: &HandlerOptions) -> ServedHandler {
         ("batch", options.batch.map(Value::from)),
         ("priority", options.priority.map(Value::from)),
         ("weight", options.weight.map(Value::from)),
+        ("max_in_flight", options.max_in_flight.map(Value::from)),
+        (
+            "max_in_flight_per_prefix",
+            options.max_in_flight_per_prefix.map(Value::from),
+        ),
+        (
+            "prefix_delimiter",
+            options.prefix_delimiter.as_deref().map(Value::from),
+        ),
+        (
+            "rate",
+            options
+                .rate
+                .map(|rate| Value::from(format!("{}/{:?}", rate.attempts, rate.per))),
+        ),
+        ("burst", options.burst.map(Value::from)),
+        (
+            "breaker",
+            options.breaker.map(|breaker| {
+                Value::from(format!(
+                    "{}% of {} in {:?}, pause {:?}..{:?}, probe {}",
+                    breaker.failure_percent,
+                    breaker.min_attempts,
+                    breaker.window,
+                    breaker.pause,
+                    breaker.max_pause,
+                    breaker.probes
+                ))
+            }),
+        ),
+        (
+            "start",
+            options.start.map(|start| Value::from(start.to_string())),
+        ),
     ];
     ServedHandler {
         name: options.name.to_string(),
@@ -234,4 +268,33 @@ impl<S> Served<S> {
 
 fn everything() -> Vec<KindPattern> {
     ">".parse().into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use vulkan_names::HANDLER_KEYS;
+
+    use super::*;
+    use crate::runtime::overrides::{Overrides, apply};
+
+    /// Fails when a key of the attribute was forgotten here. What is told can be given back.
+    #[test]
+    fn every_option_of_a_handler_is_told() {
+        let elsewhere = ["stream", "group", "kinds", "name", "crate"];
+        for key in HANDLER_KEYS
+            .iter()
+            .filter(|key| !elsewhere.contains(&key.name))
+        {
+            let changed = |value: Value| {
+                let mut options = HandlerOptions::new("orders", "fraud");
+                let overrides = Overrides::new().set("fraud", key.name, value);
+                assert_eq!(apply(&[overrides], &mut [&mut options]), []);
+                options
+            };
+            let options = changed(serde_json::from_str(key.example).unwrap());
+            let told = told(&options).options.remove(key.name);
+            let told = told.unwrap_or_else(|| panic!("{} is not told", key.name));
+            assert_eq!(changed(told), options, "{}", key.name);
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use vulkan::{Client, DryRun, Status};
 
-use super::support::{Gate, Running, on, options, until};
+use super::support::{Gate, Running, on, options, until, waits_at};
 use crate::support::{Publish, TestDb};
 
 async fn cancel(client: &Client, group: &str, offset: i64) -> Status {
@@ -131,13 +131,7 @@ async fn what_waits_in_the_process_is_never_begun() {
 async fn a_handler_that_pays_no_heed_is_dropped_and_counted() {
     let db = TestDb::new().await;
     let (gate, mut came) = Gate::new();
-    let handler = on(options("deaf"), move |delivery| {
-        let (gate, offset) = (gate.clone(), delivery.offset());
-        Box::pin(async move {
-            gate.pass(offset).await;
-            Ok(())
-        })
-    });
+    let handler = waits_at(&gate, options("deaf"));
     let offset = Publish::new("a").send(&db.pool).await;
     let builder = db.worker().await.notice(Duration::from_millis(100));
     let running = Running::start(builder.register(handler));

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use vulkan::{Client, HandlerOptions, Message, Rate, RunError, Worker, WorkerBuilder};
 use vulkan_devpg::Postgres;
 
-use super::support::{Gate, Running, on, options, until};
+use super::support::{Gate, Running, on, options, until, waits_at};
 use crate::support::{Publish, TestDb, within};
 
 /// Longer than the longest thing that goes wrong, and shorter than the poll of these tests.
@@ -135,13 +135,7 @@ async fn a_worker_at_its_limits_leaves_the_database_in_peace() {
     let (gate, mut came) = Gate::new();
     let handler = |options: HandlerOptions| {
         let gate = gate.clone();
-        on(options, move |delivery| {
-            let (gate, offset) = (gate.clone(), delivery.offset());
-            Box::pin(async move {
-                gate.pass(offset).await;
-                Ok(())
-            })
-        })
+        waits_at(&gate, options)
     };
     for n in 0..20 {
         Publish::keyed(&format!("t:{n}")).send(&db.pool).await;
@@ -267,13 +261,7 @@ async fn work_goes_on_when_the_server_is_back() {
 async fn what_cannot_be_reported_is_told_at_the_end() {
     let (mut postgres, database, client) = cluster().await;
     let (gate, mut came) = Gate::new();
-    let handler = on(options("away"), move |delivery| {
-        let (gate, offset) = (gate.clone(), delivery.offset());
-        Box::pin(async move {
-            gate.pass(offset).await;
-            Ok(())
-        })
-    });
+    let handler = waits_at(&gate, options("away"));
     let own = Client::connect(&database.url()).await.unwrap();
     client.publish(message()).await.unwrap();
     let running = Running::start(Worker::builder(own).register(handler));

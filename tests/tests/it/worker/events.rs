@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use vulkan::{HandlerError, WorkerBuilder, WorkerEvent};
 
-use super::support::{Gate, Running, on, options, until};
+use super::support::{Gate, Running, on, options, until, waits_at};
 use crate::support::{Publish, TestDb};
 
 /// What was told, a line each.
@@ -174,16 +174,7 @@ async fn a_lost_lease_and_a_handler_that_pays_no_heed_are_told() {
     let db = TestDb::new().await;
     let heard = Heard::default();
     let (gate, mut came) = Gate::new();
-    let handler = on(
-        options("deaf").lease(Duration::from_millis(300)),
-        move |delivery| {
-            let (gate, offset) = (gate.clone(), delivery.offset());
-            Box::pin(async move {
-                gate.pass(offset).await;
-                Ok(())
-            })
-        },
-    );
+    let handler = waits_at(&gate, options("deaf").lease(Duration::from_millis(300)));
     let running = Running::start(heard.to(db.worker().await).register(handler));
     let offset = Publish::new("slow").send(&db.pool).await;
     assert_eq!(came.next().await, offset);

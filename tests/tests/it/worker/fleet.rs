@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use vulkan::{Error, LiveWorker, Worker, WorkerBuilder, WorkerEvent, WorkerState};
 
-use super::support::{Gate, On, Running, on, options, until};
+use super::support::{Gate, On, Running, on, options, until, waits_at};
 use crate::support::{Publish, TestDb};
 
 async fn workers(db: &TestDb) -> Vec<LiveWorker> {
@@ -22,19 +22,13 @@ async fn until_alive(db: &TestDb, many: usize) {
 async fn a_worker_is_a_row_while_it_lives() {
     let db = TestDb::new().await;
     let (gate, mut came) = Gate::new();
-    let handler = on(
+    let handler = waits_at(
+        &gate,
         options("rows")
             .name("rows")
             .kinds(["a"])
             .retries(4)
             .concurrency(3),
-        move |delivery| {
-            let (gate, offset) = (gate.clone(), delivery.offset());
-            Box::pin(async move {
-                gate.pass(offset).await;
-                Ok(())
-            })
-        },
     );
     let builder = db
         .worker()
@@ -79,13 +73,7 @@ async fn a_worker_is_a_row_while_it_lives() {
 async fn a_drained_worker_finishes_and_ends() {
     let db = TestDb::new().await;
     let (gate, mut came) = Gate::new();
-    let handler = on(options("drains"), move |delivery| {
-        let (gate, offset) = (gate.clone(), delivery.offset());
-        Box::pin(async move {
-            gate.pass(offset).await;
-            Ok(())
-        })
-    });
+    let handler = waits_at(&gate, options("drains"));
     let first = Publish::new("a").send(&db.pool).await;
     let builder = db.worker().await.name("old");
     let mut running = Running::start(builder.register(handler));

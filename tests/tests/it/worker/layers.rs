@@ -7,7 +7,7 @@ use futures::future::{BoxFuture, FutureExt};
 use tower::{BoxError, Layer, Service, ServiceBuilder, service_fn};
 use vulkan::{Failure, HandlerCall, HandlerError, HandlerService};
 
-use super::support::{Gate, Running, on, options, until};
+use super::support::{Gate, Running, on, options, until, waits_at};
 use crate::support::{Publish, TestDb};
 
 /// Notes when a call comes in, and how it goes out.
@@ -210,13 +210,7 @@ async fn a_layer_can_answer_in_place_of_the_handler() {
 async fn a_limit_of_a_layer_holds_over_all_calls() {
     let db = TestDb::new().await;
     let (gate, mut came) = Gate::new();
-    let handler = on(options("limited"), move |delivery| {
-        let (gate, offset) = (gate.clone(), delivery.offset());
-        Box::pin(async move {
-            gate.pass(offset).await;
-            Ok(())
-        })
-    });
+    let handler = waits_at(&gate, options("limited"));
     let limit = ServiceBuilder::new().concurrency_limit(2).into_inner();
     let running = Running::start(db.worker().await.layer(limit).register(handler));
     for _ in 0..6 {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use vulkan::{HandlerError, RunError};
 
-use super::support::{Gate, Running, on, options, until};
+use super::support::{Gate, Running, on, options, until, waits_at};
 use crate::support::{Publish, TestDb, within};
 
 #[tokio::test]
@@ -13,15 +13,9 @@ async fn running_handlers_finish_and_the_rest_goes_back_untouched() {
     let db = TestDb::new().await;
     let (gate, mut came) = Gate::new();
     // One at a time of kind a, in a group that takes more.
-    let narrow = on(
+    let narrow = waits_at(
+        &gate,
         options("stops").kinds(["a", "order.>"]).concurrency(1),
-        move |delivery| {
-            let (gate, offset) = (gate.clone(), delivery.offset());
-            Box::pin(async move {
-                gate.pass(offset).await;
-                Ok(())
-            })
-        },
     );
     let wide = on(options("stops").kinds(["b"]).concurrency(7), |_| {
         Box::pin(async { Ok(()) })
@@ -57,13 +51,7 @@ async fn running_handlers_finish_and_the_rest_goes_back_untouched() {
 async fn a_run_ends_with_the_message_in_work() {
     let db = TestDb::new().await;
     let (gate, mut came) = Gate::new();
-    let handler = on(options("stops"), move |delivery| {
-        let (gate, offset) = (gate.clone(), delivery.offset());
-        Box::pin(async move {
-            gate.pass(offset).await;
-            Ok(())
-        })
-    });
+    let handler = waits_at(&gate, options("stops"));
     let first = Publish::keyed("k").send(&db.pool).await;
     let second = Publish::keyed("k").send(&db.pool).await;
     let mut running = Running::start(db.worker().await.register(handler));
@@ -81,16 +69,7 @@ async fn a_run_ends_with_the_message_in_work() {
 async fn leases_are_extended_until_the_last_handler_is_done() {
     let db = TestDb::new().await;
     let (gate, mut came) = Gate::new();
-    let handler = on(
-        options("drains").lease(Duration::from_secs(1)),
-        move |delivery| {
-            let (gate, offset) = (gate.clone(), delivery.offset());
-            Box::pin(async move {
-                gate.pass(offset).await;
-                Ok(())
-            })
-        },
-    );
+    let handler = waits_at(&gate, options("drains").lease(Duration::from_secs(1)));
     let offsets = [
         Publish::new("a").send(&db.pool).await,
         Publish::keyed("k").send(&db.pool).await,
@@ -119,13 +98,7 @@ async fn leases_are_extended_until_the_last_handler_is_done() {
 async fn what_outlasts_the_grace_period_is_dropped_and_given_back() {
     let db = TestDb::new().await;
     let (gate, mut came) = Gate::new();
-    let handler = on(options("cut"), move |delivery| {
-        let (gate, offset) = (gate.clone(), delivery.offset());
-        Box::pin(async move {
-            gate.pass(offset).await;
-            Ok(())
-        })
-    });
+    let handler = waits_at(&gate, options("cut"));
     let mut offsets = Vec::new();
     for _ in 0..2 {
         offsets.push(Publish::new("a").send(&db.pool).await);
@@ -154,16 +127,7 @@ async fn what_outlasts_the_grace_period_is_dropped_and_given_back() {
 async fn an_attempt_is_given_back_from_a_row_of_its_own_too() {
     let db = TestDb::new().await;
     let (gate, mut came) = Gate::new();
-    let handler = on(
-        options("cut").lease(Duration::from_secs(3)),
-        move |delivery| {
-            let (gate, offset) = (gate.clone(), delivery.offset());
-            Box::pin(async move {
-                gate.pass(offset).await;
-                Ok(())
-            })
-        },
-    );
+    let handler = waits_at(&gate, options("cut").lease(Duration::from_secs(3)));
     let offset = Publish::new("a").send(&db.pool).await;
     let running = Running::start(db.worker().await.register(handler));
     came.next().await;
@@ -196,16 +160,7 @@ async fn an_attempt_is_given_back_from_a_row_of_its_own_too() {
 async fn what_has_not_begun_is_not_cut_off() {
     let db = TestDb::new().await;
     let (gate, mut came) = Gate::new();
-    let narrow = on(
-        options("cut").kinds(["a"]).concurrency(1),
-        move |delivery| {
-            let (gate, offset) = (gate.clone(), delivery.offset());
-            Box::pin(async move {
-                gate.pass(offset).await;
-                Ok(())
-            })
-        },
-    );
+    let narrow = waits_at(&gate, options("cut").kinds(["a"]).concurrency(1));
     let wide = on(options("cut").kinds(["b"]).concurrency(9), |_| {
         Box::pin(async { Ok(()) })
     });

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use vulkan::{Delivery, Handler, HandlerOptions};
 
+use super::gate::Gate;
+
 pub(crate) type Answer<'a> = Pin<Box<dyn Future<Output = vulkan::Result> + Send + 'a>>;
 
 /// A closure and the options it is registered with.
@@ -19,6 +21,21 @@ where
     F: for<'a> Fn(&'a Delivery) -> Answer<'a> + Send + Sync + 'static,
 {
     On { options, call }
+}
+
+/// A handler that waits at the gate, and succeeds.
+pub(crate) fn waits_at(
+    gate: &Gate,
+    options: HandlerOptions,
+) -> On<impl for<'a> Fn(&'a Delivery) -> Answer<'a> + Send + Sync + use<>> {
+    let gate = gate.clone();
+    on(options, move |delivery| {
+        let (gate, offset) = (gate.clone(), delivery.offset());
+        Box::pin(async move {
+            gate.pass(offset).await;
+            Ok(())
+        })
+    })
 }
 
 /// Options for a group of stream `orders` that retries almost at once.
