@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -462,6 +463,43 @@ async fn a_batch_that_pays_no_heed_to_the_shutdown_is_told() {
         .map(|offset| (offset, Interruption::Shutdown))
         .collect();
     assert_eq!(*ignored.lock().unwrap(), expected);
+}
+
+/// The text of an error is made by code of the handler's author.
+#[tokio::test]
+async fn an_error_that_panics_while_it_is_written_fails_its_attempt() {
+    #[derive(Debug)]
+    struct Speechless;
+
+    impl fmt::Display for Speechless {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            panic!("no words")
+        }
+    }
+
+    impl std::error::Error for Speechless {}
+
+    let db = TestDb::new().await;
+    let handler = in_batch(options("speechless").retries(0).batch(5), |batch| {
+        Box::pin(async move {
+            match batch.received::<bool>() {
+                received if *received[0] => Err(Speechless.into()),
+                received => {
+                    received[0].fail(Speechless);
+                    Ok(())
+                }
+            }
+        })
+    });
+    let running = Running::start(db.worker().await.register(handler));
+    for whole in [true, false] {
+        let [offset] = send_all(&db, [Publish::new("n").payload(json!(whole))]).await[..] else {
+            unreachable!("one was sent");
+        };
+        db.until_is("speechless", offset, "dead", 1).await;
+    }
+    running.stop().await.unwrap();
+    db.check().await;
 }
 
 /// Batches that take longer than their lease, and than their claim stays open: their messages are settled as running
