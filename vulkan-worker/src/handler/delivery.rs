@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use vulkan_core::Event;
 use vulkan_core::engine::{self, Held};
 
+use super::cancellation::Cancellation;
 use super::checkpoint::{self, CheckpointError, Checkpoints};
 use super::decode::{self, DecodeError};
 use super::delivery_builder::DeliveryBuilder;
@@ -50,7 +51,7 @@ pub struct Delivery {
     pub(crate) headers: Map<String, Value>,
     pub(crate) published_at: DateTime<Utc>,
     pub(crate) payload: Box<RawValue>,
-    pub(crate) cancellation: CancellationToken,
+    pub(crate) cancellation: Cancellation,
     /// What marks it done; a delivery made in a test has none.
     pub(crate) held: Option<Held>,
     /// The transaction of its handler.
@@ -300,7 +301,7 @@ impl Delivery {
             headers: self.headers.clone(),
             published_at: self.published_at,
             payload: self.payload.clone(),
-            cancellation: self.cancellation.clone(),
+            cancellation: self.cancellation.token().clone().into(),
             held: self.held,
             tx: Arc::clone(&self.tx),
             checkpoints: self.checkpoints.clone(),
@@ -324,12 +325,12 @@ impl Delivery {
     ///
     /// Cancel safe, and therefore fit for `tokio::select!`.
     pub async fn cancelled(&self) {
-        self.cancellation.cancelled().await;
+        self.cancellation.token().cancelled().await;
     }
 
     /// The token behind [`cancelled`](Self::cancelled), to hand to tasks of your own.
     pub fn cancellation_token(&self) -> &CancellationToken {
-        &self.cancellation
+        self.cancellation.token()
     }
 }
 

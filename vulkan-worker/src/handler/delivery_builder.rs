@@ -60,7 +60,7 @@ impl DeliveryBuilder {
             headers: Map::new(),
             published_at: Utc::now(),
             payload,
-            cancellation: CancellationToken::new(),
+            cancellation: CancellationToken::new().into(),
             held: None,
             tx: Arc::default(),
             checkpoints: Checkpoints::default(),
@@ -129,13 +129,13 @@ impl DeliveryBuilder {
 
     /// The token that tells the handler to stop.
     pub fn cancellation_token(mut self, token: CancellationToken) -> Self {
-        self.0.cancellation = token;
+        self.0.cancellation = token.into();
         self
     }
 
     /// The client on which a [`Tx`](super::Tx) begins. [`Delivery::commit`] ends it as the worker would.
     pub fn client(mut self, client: &Client) -> Self {
-        self.0.tx = Arc::new(TxSlot::new(TxSource::unlimited(client.clone())));
+        self.0.tx = Arc::new(TxSlot::new(&Arc::new(TxSource::unlimited(client.clone()))));
         self
     }
 

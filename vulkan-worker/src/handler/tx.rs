@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sqlx::PgConnection;
 
-use super::tx_slot::{Lent, Place};
+use super::tx_slot::{Lent, TxSlot};
 use super::{Delivery, FromDelivery, Result};
 
 /// The transaction that also marks the message done: what a handler writes in it happens once, or not at all.
@@ -68,14 +68,14 @@ use super::{Delivery, FromDelivery, Result};
 /// ```
 pub struct Tx {
     lent: Option<Lent>,
-    place: Arc<Place>,
+    slot: Arc<TxSlot>,
 }
 
 impl Tx {
-    pub(super) fn new(lent: Lent, place: Arc<Place>) -> Self {
+    pub(super) fn new(lent: Lent, slot: Arc<TxSlot>) -> Self {
         Self {
             lent: Some(lent),
-            place,
+            slot,
         }
     }
 }
@@ -104,7 +104,7 @@ impl DerefMut for Tx {
 impl Drop for Tx {
     fn drop(&mut self) {
         if let Some(lent) = self.lent.take() {
-            self.place.give_back(lent);
+            self.slot.give_back(lent);
         }
     }
 }

@@ -102,9 +102,9 @@ enum Whereabouts {
     Over,
 }
 
-/// What a [`Tx`] and the delivery it is of share.
+/// Where the transaction is, behind a lock: a [`Tx`] and the delivery it is of share it.
 #[derive(Debug, Default)]
-pub(super) struct Place(Mutex<Whereabouts>);
+struct Place(Mutex<Whereabouts>);
 
 impl Place {
     fn lock(&self) -> MutexGuard<'_, Whereabouts> {
@@ -113,14 +113,6 @@ impl Place {
 
     fn replace(&self, by: Whereabouts) -> Whereabouts {
         std::mem::replace(&mut *self.lock(), by)
-    }
-
-    pub(super) fn give_back(&self, lent: Lent) {
-        let mut place = self.lock();
-        if matches!(*place, Whereabouts::Out) {
-            *place = Whereabouts::Here(lent);
-        }
-        // Else nobody will come for it: dropped, it is rolled back.
     }
 
     fn not_begun(&self) {
@@ -133,14 +125,7 @@ impl Place {
 
 /// A transaction that is about to begin. If it fails to, or is not waited for, there was none.
 #[derive(Debug)]
-struct Begins<'a>(Option<&'a Arc<Place>>);
-
-impl Begins<'_> {
-    /// It has begun.
-    fn done(mut self) -> Arc<Place> {
-        self.0.take().map(Arc::clone).unwrap_or_default()
-    }
-}
+struct Begins<'a>(Option<&'a Place>);
 
 impl Drop for Begins<'_> {
     fn drop(&mut self) {
@@ -153,20 +138,20 @@ impl Drop for Begins<'_> {
 /// The worker's side of a handler's transaction.
 #[derive(Debug, Default)]
 pub(crate) struct TxSlot {
-    source: Option<TxSource>,
-    place: Arc<Place>,
+    source: Option<Arc<TxSource>>,
+    place: Place,
 }
 
 impl TxSlot {
-    pub(crate) fn new(source: TxSource) -> Self {
+    pub(crate) fn new(source: &Arc<TxSource>) -> Self {
         Self {
-            source: Some(source),
-            place: Arc::default(),
+            source: Some(Arc::clone(source)),
+            place: Place::default(),
         }
     }
 
     /// Begins the one transaction there is.
-    pub(super) async fn begin(&self) -> Result<Tx, TxError> {
+    pub(super) async fn begin(self: &Arc<Self>) -> Result<Tx, TxError> {
         let source = self.source.as_ref().ok_or(TxError::NoClient)?;
         {
             let mut place = self.place.lock();
@@ -175,9 +160,18 @@ impl TxSlot {
             }
             *place = Whereabouts::Out;
         }
-        let begins = Begins(Some(&self.place));
+        let mut begins = Begins(Some(&self.place));
         let lent = source.begin().await?;
-        Ok(Tx::new(lent, begins.done()))
+        begins.0 = None;
+        Ok(Tx::new(lent, Arc::clone(self)))
+    }
+
+    pub(super) fn give_back(&self, lent: Lent) {
+        let mut place = self.place.lock();
+        if matches!(*place, Whereabouts::Out) {
+            *place = Whereabouts::Here(lent);
+        }
+        // Else nobody will come for it: dropped, it is rolled back.
     }
 
     /// Marks these messages done in the transaction, if there is one, and commits it.

@@ -9,7 +9,7 @@ use super::assigned::Assigned;
 use super::events::Listeners;
 use super::execute::{BatchStops, Stops, execute, execute_batch};
 use super::redact::Redact;
-use super::watch::Watch;
+use super::watch::Watched;
 use crate::handler::{Batch, Delivery, ErasedHandler};
 
 /// One attempt outside a worker, by the same rules: what a test asks of a handler alone.
@@ -21,7 +21,7 @@ pub async fn attempt<S: Sync>(
     delivery: &Delivery,
 ) -> Outcome {
     let handler = assigned(handler, delivery.max_attempts);
-    let never = CancellationToken::new();
+    let never = Arc::new(CancellationToken::new());
     let stops = Stops {
         lost: CancellationToken::new(),
         asked: CancellationToken::new(),
@@ -29,7 +29,7 @@ pub async fn attempt<S: Sync>(
         cut: &never,
         left: &OnceLock::new(),
         notice: Duration::MAX,
-        watch: &Watch::default(),
+        watched: &Watched::alone(),
     };
     let call = async { handler.handler.call(delivery, state).await };
     execute(&handler, delivery, call, &stops, &Listeners::default()).await
@@ -54,7 +54,7 @@ pub async fn attempt_batch<S: Sync>(
             .collect(),
         cut: CancellationToken::new(),
         left: &OnceLock::new(),
-        watch: &Watch::default(),
+        watched: &Watched::alone(),
     };
     let call = async { handler.handler.call_batch(batch, state).await };
     let ends = execute_batch(&handler, batch, call, &stops, &Listeners::default()).await;

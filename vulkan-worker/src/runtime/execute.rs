@@ -3,7 +3,7 @@ mod batch;
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
@@ -15,7 +15,7 @@ pub(super) use batch::{BatchStops, execute_batch};
 
 use super::assigned::Assigned;
 use super::events::{Attempt, Interruption, Listeners, WorkerEvent};
-use super::watch::{Watch, Watched};
+use super::watch::Watched;
 use crate::handler::{Delivery, HandlerError, Result};
 
 /// How the error of an attempt begins that took too long.
@@ -34,7 +34,7 @@ pub(super) struct Stops<'a> {
     /// Somebody cancelled this message.
     pub(super) asked: CancellationToken,
     /// The worker stops: a handler may want to end early.
-    pub(super) leaving: &'a CancellationToken,
+    pub(super) leaving: &'a Arc<CancellationToken>,
     /// The grace period is over: everything stops.
     pub(super) cut: &'a CancellationToken,
     /// When the worker began to stop.
@@ -42,7 +42,7 @@ pub(super) struct Stops<'a> {
     /// How long a handler whose message was cancelled may take to end, before it is dropped.
     pub(super) notice: Duration,
     /// Finds out if it blocks its thread.
-    pub(super) watch: &'a Watch,
+    pub(super) watched: &'a Watched<'a>,
 }
 
 /// What becomes of a message that was cancelled before it began. The database makes it dead, and says why.
@@ -102,9 +102,8 @@ async fn answer<S>(
     listeners: &Listeners,
 ) -> std::result::Result<Result, Outcome> {
     let number = delivery.attempt;
-    let (stream, group) = (&delivery.stream, &delivery.group);
-    let watched = Watched::new(stream, group, &handler.name, delivery.offset);
-    let mut call = pin!(stops.watch.over(watched, call));
+    let watched = stops.watched;
+    let mut call = pin!(watched.over(&handler.name, delivery.offset, call));
     let mut limit = pin!(wait(handler.timeout));
     let ignored = |why, given| {
         listeners.tell(&WorkerEvent::CancellationIgnored {

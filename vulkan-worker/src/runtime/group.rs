@@ -3,7 +3,6 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 use vulkan_core::engine::{Claimed, Held, Outcome, Standing};
 use vulkan_core::{Client, Error};
 
@@ -13,7 +12,7 @@ use super::failures::Failures;
 use super::ledger::Ledger;
 use super::pace::Pace;
 use super::trace::Traces;
-use crate::handler::{Checkpoints, Delivery, TxSlot, TxSource};
+use crate::handler::{Cancellation, Checkpoints, Delivery, TxSlot, TxSource};
 
 /// A group that this worker serves, as its tasks share it.
 pub(super) struct Group<S> {
@@ -107,7 +106,7 @@ impl<S> Group<S> {
         &self,
         handler: &Assigned<S>,
         message: Claimed,
-        cancellation: CancellationToken,
+        cancellation: Cancellation,
         source: &TxSource,
         tx: Arc<TxSlot>,
     ) -> Delivery {

@@ -15,7 +15,8 @@ use super::group::Group;
 use super::health::Health;
 use super::ledger::{Source, Taken, Unit};
 use super::slots::Slots;
-use crate::handler::{Delivery, Result, TxSlot, TxSource};
+use super::watch::Watched;
+use crate::handler::{Cancellation, Delivery, Result, TxSlot, TxSource};
 use crate::layer::HandlerCall;
 
 /// How long a runner keeps its slot while others wait for one.
@@ -25,11 +26,11 @@ const TURN: Duration = Duration::from_millis(10);
 pub(super) struct Crew<S> {
     pub(super) state: Arc<S>,
     /// Where the transactions of its handlers begin.
-    pub(super) tx: TxSource,
+    pub(super) tx: Arc<TxSource>,
     pub(super) slots: Arc<Slots>,
     pub(super) runners: TaskTracker,
     /// Tells all handlers that the worker stops.
-    pub(super) leaving: CancellationToken,
+    pub(super) leaving: Arc<CancellationToken>,
     /// Ends all handlers.
     pub(super) cut: CancellationToken,
     /// When it began to stop.
@@ -43,10 +44,10 @@ impl<S> Clone for Crew<S> {
     fn clone(&self) -> Self {
         Self {
             state: Arc::clone(&self.state),
-            tx: self.tx.clone(),
+            tx: Arc::clone(&self.tx),
             slots: Arc::clone(&self.slots),
             runners: self.runners.clone(),
-            leaving: self.leaving.clone(),
+            leaving: Arc::clone(&self.leaving),
             cut: self.cut.clone(),
             left: Arc::clone(&self.left),
             notice: self.notice,
@@ -66,17 +67,18 @@ impl<S: Send + Sync + 'static> Crew<S> {
     /// Works until the handler's queue is empty.
     async fn run(&self, group: &Arc<Group<S>>, handler: usize) {
         let Assigned { class, batch, .. } = group.handlers[handler];
+        let watched = self.health.watch.over(&group.stream, &group.name);
         let mut slot = self.slots.acquire(class).await;
         let mut turn = Instant::now();
         loop {
             match batch {
                 None => match group.ledger.next(handler) {
-                    Some(taken) => self.unit(group, handler, taken).await,
+                    Some(taken) => self.unit(group, handler, taken, &watched).await,
                     None => break,
                 },
                 Some(most) => match group.ledger.next_batch(handler, most) {
                     batch if batch.is_empty() => break,
-                    batch => self.batch(group, handler, batch).await,
+                    batch => self.batch(group, handler, batch, &watched).await,
                 },
             }
             if turn.elapsed() > TURN || self.slots.is_outranked(&slot) {
@@ -87,7 +89,13 @@ impl<S: Send + Sync + 'static> Crew<S> {
         drop(slot);
     }
 
-    async fn unit(&self, group: &Arc<Group<S>>, handler: usize, taken: Taken) {
+    async fn unit(
+        &self,
+        group: &Arc<Group<S>>,
+        handler: usize,
+        taken: Taken,
+        watched: &Watched<'_>,
+    ) {
         let Taken {
             unit,
             run,
@@ -101,7 +109,7 @@ impl<S: Send + Sync + 'static> Crew<S> {
             cut: &self.cut,
             left: &self.left,
             notice: self.notice,
-            watch: &self.health.watch,
+            watched,
         };
         match (unit.source, run) {
             (Source::Lane { lane, token }, _) => {
@@ -199,8 +207,14 @@ impl<S: Send + Sync + 'static> Crew<S> {
         let handler = &group.handlers[handler];
         let _permit = handler.gate.acquire().await;
         let (token, again) = (message.token, message.again);
-        let tx = Arc::new(TxSlot::new(self.tx.clone()));
-        let delivery = group.delivery(handler, message, stops.leaving.child_token(), &self.tx, tx);
+        let tx = Arc::new(TxSlot::new(&self.tx));
+        let delivery = group.delivery(
+            handler,
+            message,
+            Cancellation::under(stops.leaving),
+            &self.tx,
+            tx,
+        );
         match &handler.layered {
             None => {
                 // Within the future, so that a panic before the first await is caught, too.

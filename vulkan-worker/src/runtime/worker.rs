@@ -156,10 +156,10 @@ impl<S: Send + Sync + 'static> Worker<S> {
         };
         let crew = Crew {
             state: Arc::clone(&self.state),
-            tx: TxSource::of_worker(self.client.clone(), groups.len()),
+            tx: Arc::new(TxSource::of_worker(self.client.clone(), groups.len())),
             slots: Slots::new(self.settings.slots, self.classes()),
             runners: TaskTracker::new(),
-            leaving: CancellationToken::new(),
+            leaving: Arc::default(),
             cut: CancellationToken::new(),
             left: Arc::default(),
             notice: self.settings.notice,
@@ -182,7 +182,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
             health: Arc::clone(&health),
             listeners: self.listeners.clone(),
             drain: drain.clone(),
-            leaving: crew.leaving.clone(),
+            leaving: CancellationToken::clone(&crew.leaving),
             over: over.clone(),
         };
         let mut pulse = AbortOnDropHandle::new(tokio::spawn(pulse.run()));

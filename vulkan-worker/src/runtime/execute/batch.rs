@@ -11,7 +11,7 @@ use super::{NOTICE, TIMED_OUT, panic_text, save_checkpoint, wait};
 use crate::handler::{Batch, Disposition, HandlerError, Result, TxError};
 use crate::runtime::assigned::Assigned;
 use crate::runtime::events::{Attempt, Interruption, Listeners, WorkerEvent};
-use crate::runtime::watch::{Watch, Watched};
+use crate::runtime::watch::Watched;
 
 /// Why a handler of a batch is stopped from outside.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(in crate::runtime) struct BatchStops<'a> {
     /// When the worker began to stop.
     pub(in crate::runtime) left: &'a OnceLock<Instant>,
     /// Finds out if it blocks its thread.
-    pub(in crate::runtime) watch: &'a Watch,
+    pub(in crate::runtime) watched: &'a Watched<'a>,
 }
 
 /// How the handler of a batch ended, for all messages that have not failed by themselves.
@@ -178,9 +178,8 @@ async fn watched<S, T>(
 ) -> T {
     match batch.deliveries().next() {
         Some(first) => {
-            let (stream, group) = (&first.stream, &first.group);
-            let watched = Watched::new(stream, group, &handler.name, first.offset);
-            stops.watch.over(watched, call).await
+            let watched = stops.watched;
+            watched.over(&handler.name, first.offset, call).await
         }
         None => call.await,
     }

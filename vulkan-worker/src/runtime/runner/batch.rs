@@ -2,16 +2,23 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Crew, lane_step};
-use crate::handler::{Batch, TxSlot};
+use crate::handler::{Batch, Cancellation, TxSlot};
 use crate::layer::HandlerCall;
 use crate::runtime::events::{Attempt, WorkerEvent};
 use crate::runtime::execute::{BatchStops, execute_batch, not_begun};
 use crate::runtime::group::Group;
 use crate::runtime::ledger::{Source, Taken};
+use crate::runtime::watch::Watched;
 
 impl<S: Send + Sync + 'static> Crew<S> {
     /// Some messages at once, of each key the first of its run.
-    pub(super) async fn batch(&self, group: &Arc<Group<S>>, handler: usize, taken: Vec<Taken>) {
+    pub(super) async fn batch(
+        &self,
+        group: &Arc<Group<S>>,
+        handler: usize,
+        taken: Vec<Taken>,
+        watched: &Watched<'_>,
+    ) {
         let (asked, mut taken): (Vec<_>, Vec<_>) = taken
             .into_iter()
             .partition(|taken| taken.asked.is_cancelled());
@@ -25,19 +32,19 @@ impl<S: Send + Sync + 'static> Crew<S> {
         taken.sort_unstable_by_key(|taken| taken.unit.first.offset);
         let assigned = &group.handlers[handler];
         let _permit = assigned.gate.acquire().await;
-        let tx = Arc::new(TxSlot::new(self.tx.clone()));
+        let tx = Arc::new(TxSlot::new(&self.tx));
         let stops = BatchStops {
             lost: taken.iter().map(|taken| taken.lost.clone()).collect(),
             asked: taken.iter().map(|taken| taken.asked.clone()).collect(),
             cut: self.cut.clone(),
             left: &self.left,
-            watch: &self.health.watch,
+            watched,
         };
         let (mut deliveries, mut places) = (Vec::new(), Vec::new());
         for Taken { unit, run, .. } in taken {
             let (offset, token) = (unit.first.offset, unit.first.token);
             places.push((offset, token, unit.source, run, unit.rest, unit._solo));
-            let cancellation = self.leaving.child_token();
+            let cancellation = Cancellation::under(&self.leaving);
             let tx = Arc::clone(&tx);
             deliveries.push(group.delivery(assigned, unit.first, cancellation, &self.tx, tx));
         }
