@@ -128,8 +128,8 @@ impl Publisher {
     ///
     /// # Errors
     ///
-    /// As [`Client::publish`]; [`Error::Batch`] if the database was lost in the middle, after which the
-    /// event may have been published all the same; [`Error::PublisherClosed`].
+    /// As [`Client::publish`]; [`Error::Batch`] if the database was lost in the middle, or gave no answer for 20
+    /// seconds, after which the event may have been published all the same; [`Error::PublisherClosed`].
     ///
     /// # Cancel safety
     ///
