@@ -1,7 +1,7 @@
 mod batcher;
 mod lot;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vulkan_names::{Subject, check_kind, check_name};
@@ -101,7 +101,7 @@ impl Client {
     ///
     /// Outside a Tokio runtime.
     pub fn publisher_with(&self, options: PublisherOptions) -> Publisher {
-        let (queue, waiting) = mpsc::channel(options.queue.max(1));
+        let (queue, waiting) = mpsc::channel(options.queue.clamp(1, Semaphore::MAX_PERMITS));
         let (closing, tasks) = (CancellationToken::new(), TaskTracker::new());
         let batcher = Batcher::new(
             self.clone(),
@@ -128,8 +128,8 @@ impl Publisher {
     ///
     /// # Errors
     ///
-    /// As [`Client::publish`]; [`Error::Batch`] if the database was lost in the middle, after which the
-    /// event may have been published all the same; [`Error::PublisherClosed`].
+    /// As [`Client::publish`]; [`Error::Batch`] if the database was lost in the middle, or gave no answer for 20
+    /// seconds, after which the event may have been published all the same; [`Error::PublisherClosed`].
     ///
     /// # Cancel safety
     ///

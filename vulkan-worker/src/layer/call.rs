@@ -57,7 +57,11 @@ impl HandlerCall {
     pub(super) async fn answer<S>(&self, handler: &ErasedHandler<S>, state: &S) -> Result {
         match &self.work {
             Work::One(delivery) => handler.call(delivery, state).await,
-            Work::Batch(batch) => handler.call_batch(batch, state).await,
+            Work::Batch(batch) => {
+                // A layer may have called before: what was said then of single messages is void.
+                batch.take_failures();
+                handler.call_batch(batch, state).await
+            }
         }
     }
 

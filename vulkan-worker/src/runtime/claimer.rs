@@ -16,6 +16,9 @@ use super::pace::Pace;
 use super::patience::Patience;
 use super::runner::{Crew, no_handler};
 
+/// The most that is claimed at once, whatever the concurrency: the engine reckons with multiples of it.
+const MOST: usize = 1_000_000;
+
 /// Claims for one group until told to stop.
 pub(super) struct Claimer<S> {
     pub(super) client: Client,
@@ -30,7 +33,7 @@ pub(super) struct Claimer<S> {
 
 impl<S: Send + Sync + 'static> Claimer<S> {
     pub(super) async fn run(self) {
-        let slots = self.group.concurrency(self.crew.slots.all());
+        let slots = self.group.concurrency(self.crew.slots.all()).min(MOST);
         let mut pace = Pace::new(slots);
         let mut patience = Patience::new();
         let first = self.group.first_class();

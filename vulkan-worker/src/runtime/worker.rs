@@ -499,7 +499,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
             concurrency,
             priority: options.priority.unwrap_or_default(),
             class,
-            gate: Arc::new(Semaphore::new(concurrency)),
+            gate: Arc::new(Semaphore::new(concurrency.min(Semaphore::MAX_PERMITS))),
         }
     }
 }

@@ -184,3 +184,18 @@ async fn many_messages_and_groups_are_all_done_once() {
     assert!(gates.iter_mut().all(super::support::Keeper::nothing_else));
     db.check().await;
 }
+
+#[tokio::test]
+async fn limits_may_be_as_good_as_none() {
+    let db = TestDb::new().await;
+    let (gate, mut came) = Gate::new();
+    let handler = on(options("all").concurrency(usize::MAX), move |delivery| {
+        gate.tell(delivery.offset());
+        Box::pin(async { Ok(()) })
+    });
+    let worker = db.worker().await.concurrency(usize::MAX).register(handler);
+    let running = Running::start(worker);
+    let offset = Publish::new("n").send(&db.pool).await;
+    assert_eq!(came.next().await, offset);
+    running.stop().await.unwrap();
+}

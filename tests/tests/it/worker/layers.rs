@@ -322,3 +322,44 @@ async fn a_layer_stands_around_a_batch_as_a_whole() {
     running.stop().await.unwrap();
     assert_eq!(*seen.lock().unwrap(), [1, 2, 3]);
 }
+
+/// Fails one of its messages by itself, and all of them, the first time.
+struct SecondTime(Arc<AtomicUsize>);
+
+impl<S: Sync> vulkan::BatchHandler<S> for SecondTime {
+    fn options(&self) -> vulkan::HandlerOptions {
+        options("second").batch(10).retries(0)
+    }
+
+    async fn call(&self, batch: &vulkan::Batch, _: &S) -> vulkan::Result {
+        if self.0.fetch_add(1, Ordering::SeqCst) == 0 {
+            batch.received::<serde_json::Value>()[0].fail("not yet");
+            return Err("not yet".into());
+        }
+        Ok(())
+    }
+}
+
+/// What was said of its messages in the call before is no longer so.
+#[tokio::test]
+async fn a_batch_that_a_layer_calls_again_begins_anew() {
+    let db = TestDb::new().await;
+    let twice = tower::layer::layer_fn(|inner: HandlerService| {
+        service_fn(move |call: HandlerCall| {
+            let mut inner = inner.clone();
+            async move {
+                match inner.call(call.clone()).await {
+                    Err(_) => inner.call(call).await,
+                    done => done,
+                }
+            }
+        })
+    });
+    let calls = Arc::new(AtomicUsize::new(0));
+    let handler = vulkan::InBatches(SecondTime(Arc::clone(&calls)));
+    let running = Running::start(db.worker().await.layer(twice).register(handler));
+    let offset = Publish::new("row").send(&db.pool).await;
+    until("both calls", || async { calls.load(Ordering::SeqCst) == 2 }).await;
+    running.stop().await.unwrap();
+    assert!(db.stand("second", offset).await.is("done", 1));
+}

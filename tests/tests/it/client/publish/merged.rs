@@ -196,6 +196,18 @@ async fn who_hangs_up_has_published_or_not() {
     assert_eq!(published[0], 0);
 }
 
+#[tokio::test]
+async fn limits_may_be_as_good_as_none() {
+    let db = TestDb::new().await;
+    let publisher = client(&db).publisher_with(PublisherOptions {
+        batch: usize::MAX,
+        in_flight: usize::MAX,
+        queue: usize::MAX,
+    });
+    publisher.publish(nth(1)).await.unwrap();
+    publisher.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_queued_is_sent_at_the_end() {
     let db = TestDb::new().await;
