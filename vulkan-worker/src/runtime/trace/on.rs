@@ -118,6 +118,7 @@ fn error_type(outcome: &Outcome, why: Interruption) -> Option<&'static str> {
         }),
         Outcome::Release => Some(match why {
             Interruption::LeaseLost => "lease_lost",
+            Interruption::Cancelled => "cancelled",
             _ => "interrupted",
         }),
         Outcome::Done | Outcome::Progress | Outcome::Running | Outcome::Snooze { .. } => None,

@@ -19,6 +19,7 @@ impl Program {
             .env("OTEL_SERVICE_NAME", role)
             .env("OTEL_BSP_SCHEDULE_DELAY", "50")
             .env("VULKAN_LOG", "error")
+            .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
