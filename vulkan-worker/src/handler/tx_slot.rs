@@ -122,6 +122,32 @@ impl Place {
         }
         // Else nobody will come for it: dropped, it is rolled back.
     }
+
+    fn not_begun(&self) {
+        let mut place = self.lock();
+        if matches!(*place, Whereabouts::Out) {
+            *place = Whereabouts::Unused;
+        }
+    }
+}
+
+/// A transaction that is about to begin. If it fails to, or is not waited for, there was none.
+#[derive(Debug)]
+struct Begins<'a>(Option<&'a Arc<Place>>);
+
+impl Begins<'_> {
+    /// It has begun.
+    fn done(mut self) -> Arc<Place> {
+        self.0.take().map(Arc::clone).unwrap_or_default()
+    }
+}
+
+impl Drop for Begins<'_> {
+    fn drop(&mut self) {
+        if let Some(place) = self.0 {
+            place.not_begun();
+        }
+    }
 }
 
 /// The worker's side of a handler's transaction.
@@ -149,8 +175,9 @@ impl TxSlot {
             }
             *place = Whereabouts::Out;
         }
+        let begins = Begins(Some(&self.place));
         let lent = source.begin().await?;
-        Ok(Tx::new(lent, Arc::clone(&self.place)))
+        Ok(Tx::new(lent, begins.done()))
     }
 
     /// Marks these messages done in the transaction, if there is one, and commits it.

@@ -53,6 +53,7 @@ pub async fn attempt_batch<S: Sync>(
             .map(|_| CancellationToken::new())
             .collect(),
         cut: CancellationToken::new(),
+        left: &OnceLock::new(),
         watch: &Watch::default(),
     };
     let call = async { handler.handler.call_batch(batch, state).await };

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use vulkan_core::Error;
 use vulkan_core::engine::{Claimed, Held, Outcome, Standing};
+use vulkan_core::{Client, Error};
 
 use super::assigned::Assigned;
 use super::events::{Attempt, DatabaseCall, Interruption, Listeners, WorkerEvent};
@@ -217,4 +217,15 @@ impl<S> Group<S> {
         let first = self.handlers.iter().max_by_key(|handler| handler.priority);
         first.map_or((0, 0), |handler| (handler.class, handler.priority))
     }
+}
+
+/// Takes over what the options of groups have become.
+pub(super) async fn refresh<S>(client: &Client, groups: &[Arc<Group<S>>]) -> Result<(), Error> {
+    let ids: Vec<i32> = groups.iter().map(|group| group.id).collect();
+    for standing in client.standings(&ids).await? {
+        if let Some(group) = groups.iter().find(|group| group.id == standing.group_id) {
+            group.take_over(&standing);
+        }
+    }
+    Ok(())
 }

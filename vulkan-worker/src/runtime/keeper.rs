@@ -8,18 +8,17 @@ use vulkan_core::{Client, Error};
 use super::events::{DatabaseCall, Listeners, WorkerEvent};
 use super::group::Group;
 
+/// How often it looks whether a lease was shortened.
+const LOOK: Duration = Duration::from_millis(250);
+
 /// Extends the leases of what is still in work, all groups of the process in one statement, until dropped.
 pub(super) async fn keep<S>(client: Client, groups: Vec<Arc<Group<S>>>, listeners: Listeners) {
     loop {
-        // Anew each time: the leases of groups change while they are served.
-        let Some(lease) = groups.iter().map(|group| group.lease()).min() else {
+        let Some(every) = pause(&groups).await else {
             return;
         };
-        // Three times a lease: two may fail before it is lost.
-        let every = (lease / 3).max(Duration::from_millis(10));
         // A call that gets no answer must not stand in the way of the next.
         let patience = every.max(Duration::from_secs(1));
-        tokio::time::sleep(every).await;
         let before = Instant::now().checked_sub(every);
         let held: Vec<Held> = groups
             .iter()
@@ -55,6 +54,22 @@ pub(super) async fn keep<S>(client: Client, groups: Vec<Arc<Group<S>>>, listener
             Ok(Err(error)) => listeners.tell(&trouble(Some(&error))),
             Err(_) => listeners.tell(&trouble(None)),
         }
+    }
+}
+
+/// Waits for the next time to extend. Returns how long it is from one to the next; `None` if there is nothing to extend.
+async fn pause<S>(groups: &[Arc<Group<S>>]) -> Option<Duration> {
+    let since = Instant::now();
+    loop {
+        // Anew each time: the leases of groups change while they are served, and one that was shortened does not wait.
+        let lease = groups.iter().map(|group| group.lease()).min()?;
+        // Three times a lease: two may fail before it is lost.
+        let every = (lease / 3).max(Duration::from_millis(10));
+        let rest = every.saturating_sub(since.elapsed());
+        if rest.is_zero() {
+            return Some(every);
+        }
+        tokio::time::sleep(rest.min(LOOK)).await;
     }
 }
 

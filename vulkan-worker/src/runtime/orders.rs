@@ -2,10 +2,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use vulkan_core::Client;
+use vulkan_core::{Client, Error};
 
 use super::events::{DatabaseCall, Listeners, WorkerEvent};
-use super::group::Group;
+use super::group::{Group, refresh};
 use super::lookout::Lookout;
 use super::patience::jittered;
 
@@ -48,12 +48,20 @@ impl<S> Orders<S> {
                             .stop(asked.map(|stop| (stop.offset, stop.token)).collect());
                     }
                 }
-                Err(error) => self.listeners.tell(&WorkerEvent::Trouble {
-                    call: DatabaseCall::Orders,
-                    group: None,
-                    error: Some(&error),
-                }),
+                Err(error) => self.trouble(&error),
+            }
+            // What is in work has a lease, which may have been shortened: the next sign of life could be too late.
+            if works && let Err(error) = refresh(&self.client, &self.groups).await {
+                self.trouble(&error);
             }
         }
+    }
+
+    fn trouble(&self, error: &Error) {
+        self.listeners.tell(&WorkerEvent::Trouble {
+            call: DatabaseCall::Orders,
+            group: None,
+            error: Some(error),
+        });
     }
 }

@@ -6,7 +6,7 @@ use vulkan_core::engine::Beat;
 use vulkan_core::{Client, Error, ServedHandler, WorkerState};
 
 use super::events::{DatabaseCall, Listeners, WorkerEvent};
-use super::group::Group;
+use super::group::{Group, refresh};
 use super::health::Health;
 use super::patience::jittered;
 
@@ -59,7 +59,9 @@ impl<S> Pulse<S> {
                 }
                 Err(error) => self.trouble(&error),
             }
-            self.refresh().await;
+            if let Err(error) = refresh(&self.client, &self.groups).await {
+                self.trouble(&error);
+            }
             tokio::select! {
                 () = tokio::time::sleep(jittered(BEAT)) => {}
                 () = self.news() => {}
@@ -128,21 +130,5 @@ impl<S> Pulse<S> {
             others: &now,
         });
         *known = now;
-    }
-
-    /// Takes over what the options of the groups have become.
-    async fn refresh(&self) {
-        let ids: Vec<i32> = self.groups.iter().map(|group| group.id).collect();
-        match self.client.standings(&ids).await {
-            Ok(standings) => {
-                for standing in standings {
-                    let mut groups = self.groups.iter();
-                    if let Some(group) = groups.find(|group| group.id == standing.group_id) {
-                        group.take_over(&standing);
-                    }
-                }
-            }
-            Err(error) => self.trouble(&error),
-        }
     }
 }

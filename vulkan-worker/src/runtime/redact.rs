@@ -23,9 +23,13 @@ impl Redact {
 
     /// The text of an error, fit to be stored.
     pub(super) fn error(&self, error: &HandlerError) -> String {
+        let written = |max_len| {
+            let written = catch_unwind(AssertUnwindSafe(|| error.message_of(max_len)));
+            written.unwrap_or_else(|_| "an error that panicked while it was written out".into())
+        };
         match &self.0 {
-            None => error.message(),
-            Some(_) => self.text(&error.message_of(MAX_LOOKED_AT)),
+            None => written(HandlerError::MAX_MESSAGE_LEN),
+            Some(_) => self.text(&written(MAX_LOOKED_AT)),
         }
     }
 

@@ -1,11 +1,12 @@
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
 use vulkan::{
-    Batch, BatchHandler, Client, DryRun, HandlerError, HandlerOptions, Message, Received, RunError,
-    State, Tx, handler,
+    Batch, BatchHandler, Client, DryRun, HandlerError, HandlerOptions, Interruption, Message,
+    Received, RunError, State, Tx, WorkerEvent, handler,
 };
 
 use super::support::{Gate, Running, on, options, until};
@@ -403,6 +404,101 @@ async fn batches_count_for_concurrency_and_are_cut_off_whole() {
     for offset in offsets {
         assert!(db.stand("slow", offset).await.is("ready", 0));
     }
+    db.check().await;
+}
+
+/// Its own tasks, by the token of each message, since the handler itself is dropped at once.
+#[tokio::test]
+async fn the_tasks_of_a_batch_that_times_out_are_told() {
+    let db = TestDb::new().await;
+    let (gate, mut came) = Gate::new();
+    let handler = in_batch(
+        options("slow")
+            .batch(2)
+            .retries(0)
+            .timeout(Duration::from_millis(300)),
+        move |batch| {
+            for delivery in batch.deliveries() {
+                let (gate, offset) = (gate.clone(), delivery.offset());
+                let token = delivery.cancellation_token().clone();
+                tokio::spawn(async move {
+                    token.cancelled().await;
+                    gate.tell(offset);
+                });
+            }
+            Box::pin(std::future::pending())
+        },
+    );
+    let running = Running::start(db.worker().await.register(handler));
+    let offsets = send_all(&db, (0..2).map(|_| Publish::new("n"))).await;
+    assert_eq!(came.take(2).await, offsets);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_batch_that_pays_no_heed_to_the_shutdown_is_told() {
+    let db = TestDb::new().await;
+    let (gate, mut came) = Gate::new();
+    let handler = in_batch(options("cut").batch(2), move |batch| {
+        let (gate, len) = (gate.clone(), batch.len());
+        Box::pin(async move {
+            gate.pass(i64::try_from(len)?).await;
+            Ok(())
+        })
+    });
+    let ignored = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&ignored);
+    let worker = db.worker().await.register(handler).on_event(move |event| {
+        if let WorkerEvent::CancellationIgnored { attempt, why, .. } = event {
+            heard.lock().unwrap().push((attempt.offset, *why));
+        }
+    });
+    let mut running = Running::start(worker);
+    let offsets = send_all(&db, (0..2).map(|_| Publish::new("n"))).await;
+    assert_eq!(came.next().await, 2);
+    running.shutdown().stop_now();
+    running.ended().await.unwrap_err();
+    let expected: Vec<_> = offsets
+        .into_iter()
+        .map(|offset| (offset, Interruption::Shutdown))
+        .collect();
+    assert_eq!(*ignored.lock().unwrap(), expected);
+}
+
+/// The text of an error is made by code of the handler's author.
+#[tokio::test]
+async fn an_error_that_panics_while_it_is_written_fails_its_attempt() {
+    #[derive(Debug)]
+    struct Speechless;
+
+    impl fmt::Display for Speechless {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            panic!("no words")
+        }
+    }
+
+    impl std::error::Error for Speechless {}
+
+    let db = TestDb::new().await;
+    let handler = in_batch(options("speechless").retries(0).batch(5), |batch| {
+        Box::pin(async move {
+            match batch.received::<bool>() {
+                received if *received[0] => Err(Speechless.into()),
+                received => {
+                    received[0].fail(Speechless);
+                    Ok(())
+                }
+            }
+        })
+    });
+    let running = Running::start(db.worker().await.register(handler));
+    for whole in [true, false] {
+        let [offset] = send_all(&db, [Publish::new("n").payload(json!(whole))]).await[..] else {
+            unreachable!("one was sent");
+        };
+        db.until_is("speechless", offset, "dead", 1).await;
+    }
+    running.stop().await.unwrap();
     db.check().await;
 }
 

@@ -1,28 +1,36 @@
 use std::time::{Duration, Instant};
 
-use vulkan::Client;
+use vulkan::{Client, Message, PublisherOptions};
 
 use super::support::{Gate, Proxy, Running, on, options, until};
-use crate::support::{Publish, TestDb};
+use crate::support::{Publish, TestDb, within};
 
 /// Longer than the heartbeat of the listener and its patience with the answer, 15 s in all.
 const REPLACED: Duration = Duration::from_secs(20);
 
-/// A worker that tells what it handles, behind a proxy, with its bell armed.
-async fn behind_a_proxy(db: &TestDb, gate: Gate) -> (Proxy, Running) {
+async fn proxy() -> Proxy {
     let directory = vulkan_devpg::shared().await.directory().unwrap();
-    let proxy = Proxy::start(directory).await;
+    Proxy::start(directory).await
+}
+
+/// The database of the test, behind the proxy.
+async fn url(db: &TestDb, proxy: &Proxy) -> String {
     let name: String = db.value("SELECT current_database()::text").await;
     let user: String = db.value("SELECT current_user::text").await;
-    let url = format!(
+    format!(
         "postgres://{user}@127.0.0.1:{}/{name}?sslmode=disable",
         proxy.port()
-    );
+    )
+}
+
+/// A worker that tells what it handles, behind a proxy, with its bell armed.
+async fn behind_a_proxy(db: &TestDb, gate: Gate) -> (Proxy, Running) {
+    let proxy = proxy().await;
     let handler = on(options("deaf"), move |delivery| {
         gate.tell(delivery.offset());
         Box::pin(async { Ok(()) })
     });
-    let client = Client::connect(&url).await.unwrap();
+    let client = Client::connect(&url(db, &proxy).await).await.unwrap();
     let running = Running::start(vulkan::Worker::builder(client).register(handler));
     until("the bell to be armed", || bell_is_held(db)).await;
     (proxy, running)
@@ -63,6 +71,35 @@ async fn work_goes_on_when_all_connections_went_deaf() {
     // Within the time that a call may take to be answered, and some seconds for idle connections.
     assert_eq!(came.next().await, offset);
     running.stop().await.unwrap();
+}
+
+/// Nobody else's batch waits for an answer that never comes.
+#[tokio::test]
+async fn a_publisher_goes_on_when_its_connection_went_deaf_in_mid_call() {
+    let db = TestDb::new().await;
+    let proxy = proxy().await;
+    let client = Client::connect(&url(&db, &proxy).await).await.unwrap();
+    let publisher = client.publisher_with(PublisherOptions {
+        in_flight: 1,
+        ..PublisherOptions::default()
+    });
+    let message = |id: &str| Message::new("orders", "n", &1).unwrap().dedup_id(id);
+    let mut tx = db.pool.begin().await.unwrap();
+    client.publish_in(&mut *tx, message("held")).await.unwrap();
+    let held = {
+        let publisher = publisher.clone();
+        tokio::spawn(async move { publisher.publish(message("held")).await })
+    };
+    db.until_blocked().await;
+    proxy.go_deaf();
+    tx.rollback().await.unwrap();
+
+    within("the next batch", publisher.publish(message("next")))
+        .await
+        .unwrap();
+    let error = within("the batch before", held).await.unwrap().unwrap_err();
+    assert!(error.is_transient(), "{error:?}");
+    within("its end", publisher.close()).await;
 }
 
 async fn bell_is_held(db: &TestDb) -> bool {

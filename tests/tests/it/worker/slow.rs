@@ -79,6 +79,40 @@ async fn a_slow_message_outlives_its_claim_and_is_handed_out_once() {
     db.check().await;
 }
 
+/// Who serves the group extends by the lease that it has now, not by the one that it had.
+#[tokio::test]
+async fn a_lease_that_is_shortened_meanwhile_is_kept() {
+    let db = TestDb::new().await;
+    let (gate, mut came) = Gate::new();
+    let handler = on(options("shorter"), move |delivery| {
+        let (gate, offset) = (gate.clone(), delivery.offset());
+        Box::pin(async move {
+            gate.pass(offset).await;
+            Ok(())
+        })
+    });
+    let running = Running::start(db.worker().await.register(handler));
+    let mut offsets = vec![Publish::new("n").send(&db.pool).await];
+    came.next().await;
+    db.run("SELECT vulkan.alter_group('orders', 'shorter', lease => '5 seconds')")
+        .await;
+    offsets.push(Publish::new("n").send(&db.pool).await);
+    came.next().await;
+    // Longer than it took to extend the lease that it had.
+    let held_for_long = "SELECT count(*) FROM vulkan.exceptions
+                         WHERE status = 'processing' AND clock_timestamp() - claimed_at > interval '14 s'";
+    until(
+        "both to be held for long, or handed out again",
+        async || !came.nothing_else() || db.value::<i64>(held_for_long).await == 2,
+    )
+    .await;
+    came.let_go(2);
+    for offset in offsets {
+        db.until_is("shorter", offset, "done", 1).await;
+    }
+    running.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_slow_run_of_a_key_keeps_its_lane() {
     let db = TestDb::new().await;

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt;
 use serde_json::json;
 use sqlx::Connection;
 use vulkan::{Client, Delivery, DryRun, HandlerOptions, Message, State, Tx, handler};
@@ -366,5 +367,31 @@ async fn a_delivery_without_a_database_says_so() {
         "{error}"
     );
     // There is none, so there is nothing to end.
+    delivery.commit().await.unwrap();
+}
+
+/// A call that is dropped, or that fails, has begun nothing: the handler may go on without a transaction, or ask again.
+#[tokio::test]
+async fn a_transaction_that_did_not_begin_is_not_in_use() {
+    let db = with_effects().await;
+    let client = db.client().await;
+    let delivery = Delivery::builder_json(&0).unwrap().client(&client).build();
+    assert!(delivery.tx().now_or_never().is_none());
+    delivery.commit().await.unwrap();
+
+    let delivery = Delivery::builder_json(&0).unwrap().client(&client).build();
+    assert!(delivery.tx().now_or_never().is_none());
+    let mut tx = delivery.tx().await.unwrap();
+    effect(&mut tx, &delivery).await.unwrap();
+    drop(tx);
+    delivery.commit().await.unwrap();
+    assert_eq!(db.effects().await, [(delivery.offset(), 1)]);
+
+    client.pool().close().await;
+    let delivery = Delivery::builder_json(&0).unwrap().client(&client).build();
+    for _ in 0..2 {
+        let error = delivery.tx().await.unwrap_err();
+        assert!(error.message().contains("could not begin"), "{error}");
+    }
     delivery.commit().await.unwrap();
 }

@@ -2,10 +2,15 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::FutureExt;
+use sqlx::Postgres;
+use sqlx::pool::PoolConnection;
 use tokio::sync::oneshot;
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 
 use super::Waiting;
 use crate::client::Client;
+use crate::detach::{ANSWER, silent};
 use crate::error::Error;
 use crate::publish::batch::Batch;
 use crate::publish::message::Message;
@@ -17,7 +22,12 @@ pub(super) async fn send(client: &Client, lot: Vec<Waiting>) {
         .into_iter()
         .map(|waiting| (waiting.message, waiting.answer))
         .unzip();
-    let publish = async { Batch::of(&messages)?.publish(client.pool()).await };
+    let publish = async {
+        let batch = Batch::of(&messages)?;
+        let mut connection = client.pool().acquire().await?;
+        let published = timeout(ANSWER, batch.publish(&mut *connection)).await;
+        in_time(&mut connection, published)
+    };
     // Should it panic, nobody is left without an answer.
     let published = AssertUnwindSafe(publish).catch_unwind().await;
     match published.unwrap_or(Err(Error::Database(sqlx::Error::WorkerCrashed))) {
@@ -42,7 +52,7 @@ async fn singly(
 ) {
     let mut answers = answers.into_iter();
     for message in messages {
-        let published = publish(client.pool(), message).await;
+        let published = alone(client, message).await;
         let Some(answer) = answers.next() else {
             return;
         };
@@ -54,6 +64,24 @@ async fn singly(
             published => tell(answer, published),
         }
     }
+}
+
+async fn alone(client: &Client, message: &Message) -> Result<i64, Error> {
+    let mut connection = client.pool().acquire().await?;
+    let published = timeout(ANSWER, publish(&mut *connection, message)).await;
+    in_time(&mut connection, published)
+}
+
+/// Throws a connection away that gave no answer: others wait for the place of this batch, and would else until the
+/// kernel gives the connection up.
+fn in_time<T>(
+    connection: &mut PoolConnection<Postgres>,
+    published: Result<Result<T, Error>, Elapsed>,
+) -> Result<T, Error> {
+    published.unwrap_or_else(|_| {
+        connection.close_on_drop();
+        Err(silent().into())
+    })
 }
 
 fn share(error: Error, answers: impl IntoIterator<Item = oneshot::Sender<Result<i64, Error>>>) {

@@ -1,5 +1,6 @@
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::join_all;
@@ -21,6 +22,8 @@ pub(in crate::runtime) struct BatchStops<'a> {
     pub(in crate::runtime) asked: Vec<CancellationToken>,
     /// The grace period is over: everything stops.
     pub(in crate::runtime) cut: CancellationToken,
+    /// When the worker began to stop.
+    pub(in crate::runtime) left: &'a OnceLock<Instant>,
     /// Finds out if it blocks its thread.
     pub(in crate::runtime) watch: &'a Watch,
 }
@@ -114,7 +117,15 @@ async fn attempt<S>(
     tokio::pin!(all_asked);
     let call = watched(handler, batch, stops, call);
     tokio::pin!(call);
-    let limit = handler.timeout.unwrap_or(Duration::MAX);
+    let ignored = |why, given| {
+        for delivery in batch.deliveries() {
+            listeners.tell(&WorkerEvent::CancellationIgnored {
+                attempt: Attempt::of(&handler.name, delivery),
+                why,
+                given,
+            });
+        }
+    };
     let call_and_tell = async {
         tokio::select! {
             biased;
@@ -126,17 +137,22 @@ async fn attempt<S>(
     let answer = tokio::select! {
         biased;
         answer = &mut call_and_tell => answer,
-        () = stops.cut.cancelled() => return End::Interrupted(Interruption::Shutdown),
-        () = wait(handler.timeout) => return End::Text(format!("{TIMED_OUT} {limit:?}")),
+        () = stops.cut.cancelled() => {
+            let given = stops.left.get().map(Instant::elapsed);
+            ignored(Interruption::Shutdown, given.unwrap_or_default());
+            return End::Interrupted(Interruption::Shutdown);
+        }
+        () = wait(handler.timeout) => {
+            // The handler's own tasks are told; it is dropped at once, since its time is over.
+            for delivery in batch.deliveries() {
+                delivery.cancellation.cancel();
+            }
+            let limit = handler.timeout.unwrap_or(Duration::MAX);
+            return End::Text(format!("{TIMED_OUT} {limit:?}"));
+        }
         _ = all_lost => {
             if tokio::time::timeout(NOTICE, call_and_tell).await.is_err() {
-                for delivery in batch.deliveries() {
-                    listeners.tell(&WorkerEvent::CancellationIgnored {
-                        attempt: Attempt::of(&handler.name, delivery),
-                        why: Interruption::LeaseLost,
-                        given: NOTICE,
-                    });
-                }
+                ignored(Interruption::LeaseLost, NOTICE);
             }
             return End::Interrupted(Interruption::LeaseLost);
         }

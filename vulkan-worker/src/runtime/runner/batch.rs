@@ -30,6 +30,7 @@ impl<S: Send + Sync + 'static> Crew<S> {
             lost: taken.iter().map(|taken| taken.lost.clone()).collect(),
             asked: taken.iter().map(|taken| taken.asked.clone()).collect(),
             cut: self.cut.clone(),
+            left: &self.left,
             watch: &self.health.watch,
         };
         let (mut deliveries, mut places) = (Vec::new(), Vec::new());
