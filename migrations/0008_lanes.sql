@@ -37,7 +37,6 @@ DECLARE
     keys   bigint[];
     heads  bigint[];
     solos  boolean[];
-    late   bigint[];
 BEGIN
     -- Heads come with the lock: a join to the lanes would read them as of a snapshot before it.
     WITH due AS (
@@ -54,18 +53,25 @@ BEGIN
     IF keys IS NULL THEN
         RETURN;
     END IF;
-    SELECT array_agg(s."offset" ORDER BY p.nth) INTO late
-    FROM unnest(keys) WITH ORDINALITY AS p(key_hash, nth)
-    CROSS JOIN LATERAL (SELECT * FROM vulkan.lanes y WHERE y.group_id = g.group_id AND y.key_hash = p.key_hash LIMIT 1) l
-    LEFT JOIN LATERAL (
-        SELECT x."offset" FROM vulkan.exceptions x
-        WHERE l.redriven AND x.group_id = l.group_id AND x.lane = l.key_hash AND x.status = 'ready'
-          AND x."offset" <= l.head AND x.run_at <= at
-        ORDER BY x."offset" LIMIT 1) s ON true;
-    RETURN QUERY SELECT * FROM vulkan.lane_messages(g, claim_lanes.worker, keys, heads, solos, late,
+    RETURN QUERY SELECT * FROM vulkan.lane_messages(g, claim_lanes.worker, keys, heads, solos, vulkan.redriven_due(g, keys, at),
         greatest(1, max_messages / cardinality(keys)), at);
 END $$;
 COMMENT ON FUNCTION vulkan.claim_lanes(vulkan.groups, text, integer, integer, boolean) IS 'Internal. The part of claim() that hands out runs of ready lanes. Locks the lanes it takes and skips locked ones; needs no latch.';
+
+CREATE FUNCTION vulkan.redriven_due(g vulkan.groups, keys bigint[], at timestamptz) RETURNS bigint[]
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (
+        SELECT array_agg(s."offset" ORDER BY p.nth)
+        FROM unnest(keys) WITH ORDINALITY AS p(key_hash, nth)
+        CROSS JOIN LATERAL (SELECT * FROM vulkan.lanes y WHERE y.group_id = g.group_id AND y.key_hash = p.key_hash LIMIT 1) l
+        LEFT JOIN LATERAL (
+            SELECT x."offset" FROM vulkan.exceptions x
+            WHERE l.redriven AND x.group_id = l.group_id AND x.lane = l.key_hash AND x.status = 'ready'
+              AND x."offset" <= l.head AND x.run_at <= at
+            ORDER BY x."offset" LIMIT 1) s ON true);
+END $$;
+COMMENT ON FUNCTION vulkan.redriven_due(vulkan.groups, bigint[], timestamptz) IS 'Internal. For each of these lanes the oldest redriven message below its head that is due, or NULL.';
 
 CREATE FUNCTION vulkan.lane_messages(
     g vulkan.groups, worker text, keys bigint[], heads bigint[], solos boolean[], late bigint[],

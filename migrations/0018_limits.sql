@@ -192,7 +192,6 @@ DECLARE
     keys   bigint[];
     heads  bigint[];
     solos  boolean[];
-    late   bigint[];
     excess bigint[];
     run    integer;
 BEGIN
@@ -230,15 +229,7 @@ BEGIN
     IF keys IS NULL THEN
         RETURN;
     END IF;
-    SELECT array_agg(s."offset" ORDER BY p.nth) INTO late
-    FROM unnest(keys) WITH ORDINALITY AS p(key_hash, nth)
-    CROSS JOIN LATERAL (SELECT * FROM vulkan.lanes y WHERE y.group_id = g.group_id AND y.key_hash = p.key_hash LIMIT 1) l
-    LEFT JOIN LATERAL (
-        SELECT x."offset" FROM vulkan.exceptions x
-        WHERE l.redriven AND x.group_id = l.group_id AND x.lane = l.key_hash AND x.status = 'ready'
-          AND x."offset" <= l.head AND x.run_at <= at
-        ORDER BY x."offset" LIMIT 1) s ON true;
-    RETURN QUERY SELECT * FROM vulkan.lane_messages(g, claim_limited_lanes.worker, keys, heads, solos, late,
+    RETURN QUERY SELECT * FROM vulkan.lane_messages(g, claim_limited_lanes.worker, keys, heads, solos, vulkan.redriven_due(g, keys, at),
         least(room / cardinality(keys), vulkan.longest_run(g), run), at);
 END $$;
 COMMENT ON FUNCTION vulkan.claim_limited_lanes(vulkan.groups, text, integer, integer, boolean) IS 'Internal. claim_lanes() for a group with limits: lanes whose prefix is at its limit are parked, and never more than room is handed out. The caller holds the latch.';

@@ -8,7 +8,7 @@ use super::events::{Attempt, Listeners, WorkerEvent};
 /// More than this many wait to be settled only if something was forgotten.
 const FULL: usize = 10_000;
 
-/// Attempts that failed and are not settled yet. Whether a message is dead is the database's to say,
+/// Attempts that did not succeed and are not settled yet. Whether a message is dead is the database's to say,
 /// and by then the delivery is gone: this keeps who it was.
 #[derive(Debug, Default)]
 pub(super) struct Failures(Mutex<HashMap<(i64, i64), Failure>>);
@@ -22,7 +22,7 @@ struct Failure {
 }
 
 impl Failures {
-    /// Notes a failed attempt, before its outcome can be settled.
+    /// Notes such an attempt, before its outcome can be settled.
     pub(super) fn note(&self, attempt: &Attempt<'_>, token: i64) {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.len() >= FULL {
@@ -54,8 +54,11 @@ impl Failures {
             .filter_map(|verdict| verdict.offset)
             .collect();
         for item in items {
-            let (Outcome::Retry { error, .. } | Outcome::Dead { error }) = &item.outcome else {
-                continue;
+            let error = match &item.outcome {
+                Outcome::Retry { error, .. } | Outcome::Dead { error } => error,
+                // It is dead if it was cancelled meanwhile.
+                Outcome::Snooze { .. } | Outcome::Release => "it was cancelled",
+                Outcome::Done | Outcome::Progress | Outcome::Running => continue,
             };
             let failure = self
                 .0

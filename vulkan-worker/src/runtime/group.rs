@@ -146,17 +146,20 @@ impl<S> Group<S> {
         interrupted: Interruption,
         took: Duration,
     ) {
-        let lost = interrupted == Interruption::LeaseLost;
+        let succeeded = matches!(
+            outcome,
+            Outcome::Done | Outcome::Progress | Outcome::Running
+        );
+        // What has lost its lease is not settled.
+        if !succeeded && interrupted != Interruption::LeaseLost {
+            self.failures.note(&attempt, token);
+        }
         let event = match outcome {
             Outcome::Retry { error, .. } | Outcome::Dead { error } => {
                 let after = match outcome {
                     Outcome::Retry { after, .. } => *after,
                     _ => None,
                 };
-                if !lost {
-                    // Else it is not settled.
-                    self.failures.note(&attempt, token);
-                }
                 WorkerEvent::Failed {
                     attempt,
                     error,

@@ -1,26 +1,23 @@
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
-use vulkan_core::engine::{Bell, Declared};
-use vulkan_core::{Client, Error, Schedule};
+use vulkan_core::engine::Bell;
+use vulkan_core::{Client, Schedule};
 
 use super::assigned::Assigned;
 use super::claimer::Claimer;
 use super::error::RunError;
-use super::events::{DatabaseCall, Listeners, WorkerEvent};
-use super::failures::Failures;
-use super::group::{Group, Options};
+use super::events::{Listeners, WorkerEvent};
+use super::group::Group;
 use super::health::Health;
 use super::housekeeping;
 use super::keeper;
-use super::ledger::Ledger;
 use super::lookout::Lookout;
 use super::orders::Orders;
 use super::pulse::{Card, Pulse};
@@ -31,9 +28,10 @@ use super::scheduler;
 use super::settler::Settler;
 use super::shutdown::{IntoShutdown, Shutdown};
 use super::slots::Slots;
-use super::trace::Traces;
 use crate::handler::{HandlerOptions, TxSource};
 use crate::layer::Stack;
+
+mod set_up;
 
 /// How long handlers that were dropped may take to be gone.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -354,85 +352,6 @@ impl<S: Send + Sync + 'static> Worker<S> {
         .collect()
     }
 
-    /// Makes the streams and groups that do not exist, and reads how they stand.
-    async fn set_up(&self) -> Result<Vec<Arc<Group<S>>>, Error> {
-        let mut patience = super::patience::Patience::new();
-        loop {
-            match self.try_set_up().await {
-                Err(error) if error.is_transient() => {
-                    self.listeners.tell(&WorkerEvent::Trouble {
-                        call: DatabaseCall::Start,
-                        group: None,
-                        error: Some(&error),
-                    });
-                    tokio::time::sleep(patience.delay()).await;
-                }
-                answer => return answer,
-            }
-        }
-    }
-
-    async fn try_set_up(&self) -> Result<Vec<Arc<Group<S>>>, Error> {
-        self.client.check_schema().await?;
-        let mut groups = Vec::new();
-        let mut classes = 0..;
-        for served in &self.groups {
-            self.client.create_stream(&served.stream).await?;
-            let declared = self
-                .client
-                .declare_group(
-                    &served.stream,
-                    &served.group,
-                    served.options(),
-                    self.settings.version.as_deref(),
-                    &self.settings.name,
-                )
-                .await?;
-            self.tell_differences(served, &declared);
-            let id = declared.group_id;
-            let standing = self.client.standing(id).await?;
-            groups.push(Arc::new(Group {
-                id,
-                stream_id: standing.stream_id,
-                stream: served.stream.as_str().into(),
-                name: served.group.as_str().into(),
-                options: Options::new(&standing),
-                handlers: served
-                    .handlers
-                    .iter()
-                    .zip(&mut classes)
-                    .map(|(one, class)| self.assign(served, one, class))
-                    .collect(),
-                ledger: Ledger::new(served.handlers.len()),
-                listeners: self.listeners.clone(),
-                failures: Failures::default(),
-                traces: Traces::new(
-                    &self.client,
-                    &self.settings.name,
-                    &served.stream,
-                    &served.group,
-                ),
-                late: false.into(),
-                limited: Arc::new(standing.limited.into()),
-                wake: Arc::new(Notify::new()),
-            }));
-        }
-        for schedule in &self.schedules {
-            if let Some(stream) = schedule.stream() {
-                self.client.create_stream(stream).await?;
-            }
-            self.client.put_schedule(schedule).await?;
-        }
-        if groups
-            .iter()
-            .any(|group| group.limited.load(Ordering::Relaxed))
-        {
-            // A lost lease counts against a limit only for so long, and perhaps nobody was there to give it back.
-            self.client.reap(None).await?;
-        }
-        Ok(groups)
-    }
-
     /// Each handler, in order, as the slots see it.
     fn classes(&self) -> impl Iterator<Item = (i32, u32)> {
         let handlers = self.groups.iter().flat_map(|served| &served.handlers);
@@ -443,23 +362,6 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 options.weight.unwrap_or(1),
             )
         })
-    }
-
-    /// Tells which options of a group stand otherwise than declared here: it is served with the group's.
-    fn tell_differences(&self, served: &Served<S>, declared: &Declared) {
-        let differences: Vec<String> = declared
-            .differences
-            .iter()
-            .map(|(option, difference)| format!("{option}: {difference}"))
-            .collect();
-        if !differences.is_empty() {
-            self.listeners.tell(&WorkerEvent::OptionsDiffer {
-                stream: &served.stream,
-                group: &served.group,
-                standing_version: declared.standing_version.as_deref().unwrap_or_default(),
-                differences: &differences.join("; "),
-            });
-        }
     }
 
     /// What the worker tells of itself.

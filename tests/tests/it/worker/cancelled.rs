@@ -2,10 +2,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use vulkan::{Client, DryRun, Status};
+use tokio::sync::mpsc;
+use vulkan::{Client, DryRun, HandlerError, Status, WorkerEvent};
 
 use super::support::{Gate, Running, on, options, until, waits_at};
-use crate::support::{Publish, TestDb};
+use crate::support::{Publish, TestDb, within};
 
 async fn cancel(client: &Client, group: &str, offset: i64) -> Status {
     let because = Some("ordered twice");
@@ -57,6 +58,45 @@ async fn a_handler_is_told_and_what_fails_then_is_dead() {
         .value("SELECT count(*) FROM vulkan.cancel_requests")
         .await;
     assert_eq!(asked, 0);
+    running.stop().await.unwrap();
+    db.check().await;
+}
+
+#[tokio::test]
+async fn what_is_put_off_then_is_told_to_be_dead() {
+    let db = TestDb::new().await;
+    let (gate, mut came) = Gate::new();
+    let handler = on(options("early"), move |delivery| {
+        let gate = gate.clone();
+        Box::pin(async move {
+            gate.tell(delivery.offset());
+            delivery.cancelled().await;
+            Err(HandlerError::snooze(Duration::from_secs(3600)))
+        })
+    });
+    let offsets = [
+        Publish::new("a").send(&db.pool).await,
+        Publish::keyed("k").send(&db.pool).await,
+    ];
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let builder = db.worker().await.on_event(move |event| {
+        if let WorkerEvent::Dead { attempt, error, .. } = event {
+            let _ = tell.send((attempt.offset, format!("{}: {error}", attempt.handler)));
+        }
+    });
+    let running = Running::start(builder.register(handler));
+    assert_eq!(came.take(2).await, offsets);
+    let client = db.client().await;
+    let mut dead = Vec::new();
+    for offset in offsets {
+        cancel(&client, "early", offset).await;
+        db.until_is("early", offset, "dead", 1).await;
+        dead.push(within("an event", told.recv()).await.unwrap());
+    }
+    assert_eq!(
+        dead,
+        offsets.map(|offset| (offset, "early: it was cancelled".into()))
+    );
     running.stop().await.unwrap();
     db.check().await;
 }

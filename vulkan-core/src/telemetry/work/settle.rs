@@ -74,12 +74,13 @@ impl Settling {
 fn what(item: &Item, dead: &HashSet<i64>) -> Option<Settles> {
     match &item.outcome {
         Outcome::Done => Some(Settles::Ack),
-        Outcome::Retry { .. } if dead.contains(&item.offset) => Some(Settles::DeadLetter),
+        // Neither is over.
+        Outcome::Progress | Outcome::Running => None,
+        // Whatever it asked for, if it was cancelled.
+        _ if dead.contains(&item.offset) => Some(Settles::DeadLetter),
         Outcome::Retry { .. } => Some(Settles::Nack),
         Outcome::Dead { .. } => Some(Settles::DeadLetter),
         Outcome::Snooze { .. } | Outcome::Release => Some(Settles::Defer),
-        // Neither is over.
-        Outcome::Progress | Outcome::Running => None,
     }
 }
 
@@ -110,4 +111,29 @@ fn span(of: Worked<'_>, settles: Settles) -> Span {
         vulkan.offset = Empty,
         error.r#type = Empty,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_was_cancelled_is_a_dead_letter_whatever_it_asked_for() {
+        let item = |outcome| Item {
+            offset: 7,
+            token: 1,
+            lane: None,
+            outcome,
+        };
+        let after = Duration::from_secs(1);
+        for outcome in [Outcome::Snooze { after }, Outcome::Release] {
+            let item = item(outcome);
+            assert_eq!(what(&item, &HashSet::new()), Some(Settles::Defer));
+            assert_eq!(what(&item, &HashSet::from([7])), Some(Settles::DeadLetter));
+        }
+        let done = item(Outcome::Done);
+        assert_eq!(what(&done, &HashSet::from([7])), Some(Settles::Ack));
+    }
 }
