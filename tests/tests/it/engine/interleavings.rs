@@ -1,0 +1,55 @@
+//! What two sessions do to a group at once, step by step.
+
+use sqlx::PgPool;
+use tokio::task::JoinHandle;
+
+use crate::support::{Message, Publish, TestDb, offsets, within};
+
+/// Runs a statement in a session of its own: it will have to wait.
+async fn meanwhile(db: &TestDb, sql: &'static str) -> JoinHandle<sqlx::Result<()>> {
+    let pool: PgPool = db.pool.clone();
+    let running = tokio::spawn(async move { sqlx::raw_sql(sql).execute(&pool).await.map(drop) });
+    db.until_blocked().await;
+    running
+}
+
+/// What became of such a statement.
+async fn ended(running: JoinHandle<sqlx::Result<()>>) -> sqlx::Result<()> {
+    within("what had to wait", running).await.unwrap()
+}
+
+async fn keyed(db: &TestDb, many: usize) {
+    for _ in 0..many {
+        Publish::keyed("k").send(&db.pool).await;
+    }
+}
+
+/// A run of its key that begins at that moment passes it over, and its end would take it for done.
+#[tokio::test]
+async fn a_redrive_that_meets_a_claim_of_its_key_loses_nothing() {
+    let db = TestDb::new().await;
+    let group = db.group("g").await;
+    keyed(&db, 3).await;
+    let first = group.claim_as("w", 1).await;
+    assert!(group.claim().await.is_empty());
+    db.run("SELECT vulkan.cancel('orders', 'g', 2)").await;
+    group.done(&first).await;
+    let mut claim = db.pool.begin().await.unwrap();
+    // No room is left for the log, so it has no need of the latch.
+    let run: Vec<Message> = sqlx::query_as("SELECT * FROM vulkan.claim($1, 'w', 1)")
+        .bind(group.id)
+        .fetch_all(&mut *claim)
+        .await
+        .unwrap();
+    assert_eq!(offsets(&run), [3]);
+    let redrive = meanwhile(&db, "SELECT vulkan.redrive('orders', 'g')").await;
+    claim.commit().await.unwrap();
+    ended(redrive).await.unwrap();
+    db.check().await;
+    group.done(&run).await;
+    assert_eq!(group.status(2).await.unwrap().0, "dead");
+    let redriven: i64 = db.value("SELECT vulkan.redrive('orders', 'g')").await;
+    assert_eq!(redriven, 1);
+    assert_eq!(group.claim_one().await.offset, 2);
+    db.check().await;
+}
