@@ -3,7 +3,7 @@
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
 
-use crate::support::{Message, Publish, TestDb, offsets, within};
+use crate::support::{Message, Publish, Settlement, TestDb, offsets, within};
 
 /// Runs a statement in a session of its own: it will have to wait.
 async fn meanwhile(db: &TestDb, sql: &'static str) -> JoinHandle<sqlx::Result<()>> {
@@ -52,4 +52,24 @@ async fn a_redrive_that_meets_a_claim_of_its_key_loses_nothing() {
     assert_eq!(redriven, 1);
     assert_eq!(group.claim_one().await.offset, 2);
     db.check().await;
+}
+
+/// A settlement without keyed messages, still open, must not hide the request from one that ends the run.
+#[tokio::test]
+async fn a_request_to_stop_is_heeded_whatever_else_is_settled_at_the_time() {
+    let db = TestDb::new().await;
+    let group = db.group("g").await;
+    let plain = Publish::new("n").send(&db.pool).await;
+    keyed(&db, 2).await;
+    let held = group.claim().await;
+    db.run("SELECT vulkan.cancel('orders', 'g', 3)").await;
+    let mut open = db.pool.begin().await.unwrap();
+    let settlement = Settlement::closing(&held).item(&held[0], "retry");
+    settlement.send(group.id, &mut *open).await.unwrap();
+    let failed = Settlement::default().item_after(&held[1], "retry", Some(0.0));
+    group.settle(&failed).await;
+    open.commit().await.unwrap();
+    db.check().await;
+    assert_eq!(group.status(3).await.unwrap().0, "dead");
+    assert_eq!(group.status(plain).await.unwrap().0, "ready");
 }
