@@ -1,5 +1,6 @@
 //! What two sessions do to a group at once, step by step.
 
+use serde_json::Value;
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
 
@@ -72,4 +73,33 @@ async fn a_request_to_stop_is_heeded_whatever_else_is_settled_at_the_time() {
     db.check().await;
     assert_eq!(group.status(3).await.unwrap().0, "dead");
     assert_eq!(group.status(plain).await.unwrap().0, "ready");
+}
+
+#[tokio::test]
+async fn a_replay_forgets_a_checkpoint_that_is_noted_at_the_time() {
+    for publish in [Publish::new("n"), Publish::keyed("k")] {
+        let db = TestDb::new().await;
+        let group = db.group("g").await;
+        publish.send(&db.pool).await;
+        let held = group.claim_one().await;
+        let mut open = db.pool.begin().await.unwrap();
+        sqlx::query("SELECT vulkan.save_checkpoint($1, $2, $3, $4, '7')")
+            .bind(group.id)
+            .bind(held.offset)
+            .bind(held.token)
+            .bind(held.lane)
+            .execute(&mut *open)
+            .await
+            .unwrap();
+        let replay = meanwhile(
+            &db,
+            "SELECT vulkan.replay('orders', 'g', to_position => 'earliest')",
+        )
+        .await;
+        open.commit().await.unwrap();
+        ended(replay).await.unwrap();
+        db.check().await;
+        let noted: Option<Value> = db.value("SELECT vulkan.checkpoint_of(1, 1)").await;
+        assert_eq!(noted, None);
+    }
 }
