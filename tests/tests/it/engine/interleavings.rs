@@ -103,3 +103,29 @@ async fn a_replay_forgets_a_checkpoint_that_is_noted_at_the_time() {
         assert_eq!(noted, None);
     }
 }
+
+#[tokio::test]
+async fn two_changes_of_the_delimiter_leave_the_lanes_with_the_last() {
+    let db = TestDb::new().await;
+    let group = db.group("g").await;
+    db.run("SELECT vulkan.set_limits('orders', 'g', max_in_flight_per_prefix => 1, prefix_delimiter => ':')")
+        .await;
+    Publish::keyed("a:b/c").send(&db.pool).await;
+    group.claim_one().await;
+    let mut open = db.pool.begin().await.unwrap();
+    sqlx::query("SELECT vulkan.set_limits('orders', 'g', prefix_delimiter => '/')")
+        .execute(&mut *open)
+        .await
+        .unwrap();
+    let back = meanwhile(
+        &db,
+        "SELECT vulkan.set_limits('orders', 'g', prefix_delimiter => ':', rate => 5)",
+    )
+    .await;
+    open.commit().await.unwrap();
+    ended(back).await.unwrap();
+    let sorted: bool = db
+        .value("SELECT prefix_delimiter = ':' AND prefix_hash = vulkan.prefix_hash('a:b/c', ':') FROM vulkan.groups, vulkan.lanes")
+        .await;
+    assert!(sorted);
+}
