@@ -21,6 +21,7 @@ DECLARE
     b   vulkan.breakers;
     was vulkan.breakers;
 BEGIN
+    PERFORM vulkan.latch(vulkan.group_id(stream, consumer_group));
     SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = vulkan.group_id(stream, consumer_group);
     IF set_breaker.failure_percent = 0 THEN
         DELETE FROM vulkan.breakers x WHERE x.group_id = g.group_id;

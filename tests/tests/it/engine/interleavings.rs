@@ -129,3 +129,45 @@ async fn two_changes_of_the_delimiter_leave_the_lanes_with_the_last() {
         .await;
     assert!(sorted);
 }
+
+#[tokio::test]
+async fn two_changes_of_a_breaker_are_both_made() {
+    let db = TestDb::new().await;
+    db.group("g").await;
+    db.run("SELECT vulkan.set_breaker('orders', 'g')").await;
+    let mut open = db.pool.begin().await.unwrap();
+    sqlx::query("SELECT vulkan.set_breaker('orders', 'g', pause => '77 s')")
+        .execute(&mut *open)
+        .await
+        .unwrap();
+    let other = meanwhile(&db, "SELECT vulkan.set_breaker('orders', 'g', probes => 5)").await;
+    open.commit().await.unwrap();
+    ended(other).await.unwrap();
+    let both: bool = db
+        .value("SELECT pause = '77 s' AND probes = 5 FROM vulkan.breakers")
+        .await;
+    assert!(both);
+}
+
+#[tokio::test]
+async fn a_breaker_is_taken_away_while_options_are_declared() {
+    let db = TestDb::new().await;
+    db.group("g").await;
+    db.run("SELECT vulkan.set_breaker('orders', 'g')").await;
+    let mut open = db.pool.begin().await.unwrap();
+    sqlx::query("SELECT vulkan.declare_options('orders', 'g', '{\"rate\": 5}', '1')")
+        .execute(&mut *open)
+        .await
+        .unwrap();
+    let taken = meanwhile(&db, "SELECT vulkan.set_breaker('orders', 'g', 0)").await;
+    sqlx::query(
+        "SELECT vulkan.declare_options('orders', 'g', '{\"breaker\": {\"probes\": 7}}', '2')",
+    )
+    .execute(&mut *open)
+    .await
+    .unwrap();
+    open.commit().await.unwrap();
+    ended(taken).await.unwrap();
+    let left: i64 = db.value("SELECT count(*) FROM vulkan.breakers").await;
+    assert_eq!(left, 0);
+}
