@@ -38,7 +38,7 @@ CREATE TYPE vulkan.held_message AS (
 COMMENT ON TYPE vulkan.held_message IS 'Internal. A message that an operator is about to change: where it stands, and the token it is in work under.';
 
 CREATE FUNCTION vulkan.hold_message(stream text, consumer_group text, event_offset bigint) RETURNS vulkan.held_message
-LANGUAGE plpgsql SET lock_timeout = '5s' AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
     m vulkan.held_message;
     g vulkan.groups;
@@ -67,7 +67,7 @@ BEGIN
     END IF;
     RETURN m;
 END $$;
-COMMENT ON FUNCTION vulkan.hold_message(text, text, bigint) IS 'Internal. Takes the latch of a group and the rows that hold the state of one message, and says where it stands. Raises VK005 if the event is no message of the group; gives up after five seconds.';
+COMMENT ON FUNCTION vulkan.hold_message(text, text, bigint) IS 'Internal. Takes the latch of a group and the rows that hold the state of one message, and says where it stands. Raises VK005 if the event is no message of the group.';
 
 CREATE FUNCTION vulkan.set_aside(g vulkan.groups, event_offset bigint, lane bigint, status text, note text) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -99,7 +99,7 @@ COMMENT ON FUNCTION vulkan.set_aside(vulkan.groups, bigint, bigint, text, text) 
 
 CREATE FUNCTION vulkan.skip(stream text, consumer_group text, event_offset bigint, reason text DEFAULT NULL, dry_run boolean DEFAULT false)
 RETURNS text
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET lock_timeout = '5s' AS $$
 DECLARE
     m vulkan.held_message;
 BEGIN
@@ -109,7 +109,7 @@ BEGIN
     END IF;
     RETURN m.status;
 END $$;
-COMMENT ON FUNCTION vulkan.skip(text, text, bigint, text, boolean) IS 'Takes one message as done for a group, whatever its state: before its turn, waiting, in work (its settlement will be stale), or dead. Returns the status it had. Raises VK005 if the event is no message of the group.';
+COMMENT ON FUNCTION vulkan.skip(text, text, bigint, text, boolean) IS 'Takes one message as done for a group, whatever its state: before its turn, waiting, in work (its settlement will be stale), or dead. Returns the status it had. Raises VK005 if the event is no message of the group; gives up after five seconds, if a transaction that has completed the message stays open for so long.';
 
 CREATE FUNCTION vulkan.is_passed_over(group_id integer, lane bigint, event_offset bigint) RETURNS boolean
 LANGUAGE sql STABLE AS $$

@@ -5,7 +5,7 @@
 -- heed_cancels for lanes), replay() (heed_cancels), and skip() (set_aside).
 CREATE FUNCTION vulkan.cancel(stream text, consumer_group text, event_offset bigint, reason text DEFAULT NULL, dry_run boolean DEFAULT false)
 RETURNS text
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET lock_timeout = '5s' AS $$
 DECLARE
     m vulkan.held_message;
     g vulkan.groups;

@@ -1,10 +1,10 @@
 //! What two sessions do to a group at once, step by step.
 
 use serde_json::Value;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use tokio::task::JoinHandle;
 
-use crate::support::{Message, Publish, Settlement, TestDb, offsets, within};
+use crate::support::{Group, Message, Publish, Settlement, TestDb, offsets, within};
 
 /// Runs a statement in a session of its own: it will have to wait.
 async fn meanwhile(db: &TestDb, sql: &'static str) -> JoinHandle<sqlx::Result<()>> {
@@ -17,6 +17,17 @@ async fn meanwhile(db: &TestDb, sql: &'static str) -> JoinHandle<sqlx::Result<()
 /// What became of such a statement.
 async fn ended(running: JoinHandle<sqlx::Result<()>>) -> sqlx::Result<()> {
     within("what had to wait", running).await.unwrap()
+}
+
+async fn complete(group: &Group, session: &mut PgConnection, message: &Message) {
+    sqlx::query("SELECT vulkan.complete($1, $2, $3, $4)")
+        .bind(group.id)
+        .bind(message.offset)
+        .bind(message.token)
+        .bind(message.lane)
+        .execute(session)
+        .await
+        .unwrap();
 }
 
 async fn keyed(db: &TestDb, many: usize) {
@@ -170,4 +181,22 @@ async fn a_breaker_is_taken_away_while_options_are_declared() {
     ended(taken).await.unwrap();
     let left: i64 = db.value("SELECT count(*) FROM vulkan.breakers").await;
     assert_eq!(left, 0);
+}
+
+/// It holds the latch, and through it the group.
+#[tokio::test]
+async fn an_operator_gives_up_on_a_message_that_an_open_transaction_completes() {
+    let db = TestDb::new().await;
+    let group = db.group("g").await;
+    keyed(&db, 1).await;
+    let held = group.claim_one().await;
+    let mut open = db.pool.begin().await.unwrap();
+    complete(&group, &mut open, &held).await;
+    let skip = meanwhile(&db, "SELECT vulkan.skip('orders', 'g', 1)").await;
+    let error = ended(skip).await.unwrap_err();
+    let code = error.as_database_error().unwrap().code().unwrap();
+    assert_eq!(code, "55P03");
+    open.commit().await.unwrap();
+    group.done(&[held]).await;
+    db.check().await;
 }
