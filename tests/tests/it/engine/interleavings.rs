@@ -200,3 +200,32 @@ async fn an_operator_gives_up_on_a_message_that_an_open_transaction_completes() 
     group.done(&[held]).await;
     db.check().await;
 }
+
+/// Whatever order its caller names the messages in.
+#[tokio::test]
+async fn a_settlement_takes_the_rows_of_messages_in_order_of_offset() {
+    let db = TestDb::new().await;
+    let group = db.group("g").await;
+    for _ in 0..2 {
+        Publish::new("n").send(&db.pool).await;
+    }
+    let held = group.claim().await;
+    let running = Settlement::closing(&held).item(&held[0], "running");
+    group.settle(&running.item(&held[1], "running")).await;
+    let mut open = db.pool.begin().await.unwrap();
+    complete(&group, &mut open, &held[0]).await;
+    let settle = tokio::spawn({
+        let (group, held) = (group.clone(), held.clone());
+        async move {
+            let released = Settlement::default().item(&held[1], "release");
+            let released = released.item(&held[0], "release");
+            released.send(group.id, &group.pool).await
+        }
+    });
+    db.until_blocked().await;
+    complete(&group, &mut open, &held[1]).await;
+    open.commit().await.unwrap();
+    let verdicts = within("the settlement", settle).await.unwrap().unwrap();
+    assert!(verdicts.iter().all(|verdict| verdict.verdict == "stale"));
+    db.check().await;
+}
