@@ -3,6 +3,7 @@
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 use tokio::task::JoinHandle;
+use vulkan_testing::until;
 
 use crate::support::{Group, Message, Publish, Settlement, TestDb, offsets, within};
 
@@ -228,4 +229,38 @@ async fn a_settlement_takes_the_rows_of_messages_in_order_of_offset() {
     let verdicts = within("the settlement", settle).await.unwrap().unwrap();
     assert!(verdicts.iter().all(|verdict| verdict.verdict == "stale"));
     db.check().await;
+}
+
+/// Each takes the row of the message first, and its checkpoint after.
+#[tokio::test]
+async fn completing_a_message_meets_its_checkpoint_without_a_deadlock() {
+    let db = TestDb::new().await;
+    let group = db.group("g").await;
+    let offset = Publish::new("n").send(&db.pool).await;
+    let held = group.claim_one().await;
+    group.settle_one(&held, "running").await;
+    let save = r#"SELECT vulkan.save_checkpoint(group_id, "offset", token, lane, '1') FROM vulkan.exceptions"#;
+    db.run(save).await;
+    // As the sweep of checkpoints does.
+    let mut sweep = db.pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM vulkan.checkpoints FOR UPDATE")
+        .execute(&mut *sweep)
+        .await
+        .unwrap();
+    let completion = meanwhile(
+        &db,
+        r#"SELECT vulkan.complete(group_id, "offset", token) FROM vulkan.exceptions"#,
+    )
+    .await;
+    let saving = meanwhile(&db, save).await;
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    until("both wait", async || db.value::<i64>(waiting).await == 2).await;
+    sweep.commit().await.unwrap();
+    ended(completion).await.unwrap();
+    // It came too late, and says so.
+    let error = ended(saving).await.unwrap_err();
+    let code = error.as_database_error().unwrap().code().unwrap();
+    assert_eq!(code, "VK007");
+    assert_eq!(group.status(offset).await.unwrap().0, "done");
 }
