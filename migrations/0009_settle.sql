@@ -43,8 +43,8 @@ BEGIN
     PERFORM FROM (SELECT * FROM unnest(claim_his, claim_tokens) AS v(hi, token) ORDER BY v.hi) u
     CROSS JOIN LATERAL (SELECT FROM vulkan.claims n WHERE n.group_id = settle.group_id AND n.hi = u.hi
                         AND n.token = u.token LIMIT 1 FOR UPDATE) y;
-    PERFORM FROM (SELECT * FROM unnest(offsets, settle.tokens, lanes) AS v(o, token, lane) ORDER BY v.o) u
-    CROSS JOIN LATERAL (SELECT FROM vulkan.exceptions n WHERE u.lane IS NULL AND n.group_id = settle.group_id
+    PERFORM FROM (SELECT * FROM unnest(offsets, settle.tokens, lanes) AS v(o, token, lane) WHERE v.lane IS NULL ORDER BY v.o) u
+    CROSS JOIN LATERAL (SELECT FROM vulkan.exceptions n WHERE n.group_id = settle.group_id
                         AND n."offset" = u.o AND n.token = u.token LIMIT 1 FOR UPDATE) y;
     IF g.breaker THEN
         tally := vulkan.tally_lanes(g, offsets, settle.tokens, lanes, said);

@@ -38,7 +38,7 @@ CREATE TYPE vulkan.held_message AS (
 COMMENT ON TYPE vulkan.held_message IS 'Internal. A message that an operator is about to change: where it stands, and the token it is in work under.';
 
 CREATE FUNCTION vulkan.hold_message(stream text, consumer_group text, event_offset bigint) RETURNS vulkan.held_message
-LANGUAGE plpgsql SET lock_timeout = '5s' AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
     m vulkan.held_message;
     g vulkan.groups;
@@ -67,7 +67,7 @@ BEGIN
     END IF;
     RETURN m;
 END $$;
-COMMENT ON FUNCTION vulkan.hold_message(text, text, bigint) IS 'Internal. Takes the latch of a group and the rows that hold the state of one message, and says where it stands. Raises VK005 if the event is no message of the group; gives up after five seconds.';
+COMMENT ON FUNCTION vulkan.hold_message(text, text, bigint) IS 'Internal. Takes the latch of a group and the rows that hold the state of one message, and says where it stands. Raises VK005 if the event is no message of the group.';
 
 CREATE FUNCTION vulkan.set_aside(g vulkan.groups, event_offset bigint, lane bigint, status text, note text) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -99,7 +99,7 @@ COMMENT ON FUNCTION vulkan.set_aside(vulkan.groups, bigint, bigint, text, text) 
 
 CREATE FUNCTION vulkan.skip(stream text, consumer_group text, event_offset bigint, reason text DEFAULT NULL, dry_run boolean DEFAULT false)
 RETURNS text
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET lock_timeout = '5s' AS $$
 DECLARE
     m vulkan.held_message;
 BEGIN
@@ -109,7 +109,15 @@ BEGIN
     END IF;
     RETURN m.status;
 END $$;
-COMMENT ON FUNCTION vulkan.skip(text, text, bigint, text, boolean) IS 'Takes one message as done for a group, whatever its state: before its turn, waiting, in work (its settlement will be stale), or dead. Returns the status it had. Raises VK005 if the event is no message of the group.';
+COMMENT ON FUNCTION vulkan.skip(text, text, bigint, text, boolean) IS 'Takes one message as done for a group, whatever its state: before its turn, waiting, in work (its settlement will be stale), or dead. Returns the status it had. Raises VK005 if the event is no message of the group; gives up after five seconds, if a transaction that has completed the message stays open for so long.';
+
+CREATE FUNCTION vulkan.is_passed_over(group_id integer, lane bigint, event_offset bigint) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM vulkan.lanes l
+                   WHERE l.group_id = is_passed_over.group_id AND l.key_hash = is_passed_over.lane AND l.status = 'processing'
+                     AND l.straggler IS NULL AND event_offset > l.head AND event_offset <= l.through)
+$$;
+COMMENT ON FUNCTION vulkan.is_passed_over(integer, bigint, bigint) IS 'Internal. Whether a dead message was cancelled, and then passed over by a run of its key that is in work: were it ready again, the end of that run would take it for done.';
 
 CREATE FUNCTION vulkan.redrive(
     stream text, consumer_group text, kind_pattern text DEFAULT NULL, error_like text DEFAULT NULL,
@@ -130,15 +138,24 @@ BEGIN
     FROM (SELECT x."offset", x.lane FROM vulkan.exceptions x
           WHERE x.group_id = g.group_id AND x.status = 'dead'
             AND (error_like IS NULL OR x.last_error LIKE error_like)
-            -- Cancelled, and passed over by a run of its key that is in work: the end of that run would take it for done.
-            AND NOT EXISTS (SELECT FROM vulkan.lanes l WHERE l.group_id = g.group_id AND l.key_hash = x.lane AND l.status = 'processing'
-                            AND l.straggler IS NULL AND x."offset" > l.head AND x."offset" <= l.through)
+            AND NOT vulkan.is_passed_over(g.group_id, x.lane, x."offset")
             AND (from_offset IS NULL OR x."offset" >= from_offset) AND (to_offset IS NULL OR x."offset" <= to_offset)
             AND (regex IS NULL OR EXISTS (SELECT FROM vulkan.events e WHERE e.stream_id = g.stream_id
                                           AND e."offset" = x."offset" AND e.kind ~ regex))
           ORDER BY x."offset" LIMIT at_most) d;
     IF picked IS NULL OR dry_run THEN
         RETURN coalesce(cardinality(picked), 0);
+    END IF;
+    IF keys IS NOT NULL THEN
+        -- claim_lanes() needs no latch: from here on it takes none of these, and what it has taken meanwhile is seen.
+        PERFORM FROM vulkan.lanes l WHERE l.group_id = g.group_id AND l.key_hash = ANY (keys) ORDER BY l.key_hash FOR UPDATE;
+        SELECT array_agg(u.o), array_agg(DISTINCT x.lane) FILTER (WHERE x.lane IS NOT NULL AND u.o <= cursor) INTO picked, keys
+        FROM unnest(picked) AS u(o)
+        CROSS JOIN LATERAL (SELECT n.lane FROM vulkan.exceptions n WHERE n.group_id = g.group_id AND n."offset" = u.o LIMIT 1) x
+        WHERE NOT vulkan.is_passed_over(g.group_id, x.lane, u.o);
+        IF picked IS NULL THEN
+            RETURN 0;
+        END IF;
     END IF;
     UPDATE vulkan.exceptions x
     SET status = 'ready', attempts = 0, token = nextval('vulkan.token_seq'), solo = false,

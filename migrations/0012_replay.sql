@@ -42,6 +42,8 @@ BEGIN
             VALUES (g.group_id, cursor_was, cursor_is, 0, 0, 'seek', clock_timestamp());
         END IF;
         PERFORM vulkan.reset_lanes(g, cursor_was, cursor_is);
+        -- Not before the lanes: until then a worker may note one.
+        DELETE FROM vulkan.checkpoints c WHERE c.group_id = g.group_id AND c."offset" > cursor_is;
         PERFORM vulkan.heed_cancels(g, true);
         -- The active reader of a cursor group is fenced, lest its next commit undoes this.
         UPDATE vulkan.readers r SET term = r.term + 1, lease_until = '-infinity' WHERE r.group_id = g.group_id;
@@ -82,7 +84,6 @@ BEGIN
         PERFORM vulkan.reap_claim(standing, g, lost => false);
     END IF;
     DELETE FROM vulkan.exceptions e WHERE e.group_id = g.group_id AND e."offset" > rewind.x;
-    DELETE FROM vulkan.checkpoints c WHERE c.group_id = g.group_id AND c."offset" > rewind.x;
     DELETE FROM vulkan.runs r WHERE r.group_id = g.group_id AND r.lo >= rewind.x;
     UPDATE vulkan.runs r SET hi = rewind.x WHERE r.group_id = g.group_id AND r.hi > rewind.x;
     SELECT b.rules INTO rules FROM vulkan.bindings b WHERE b.group_id = g.group_id ORDER BY b.from_offset DESC LIMIT 1;

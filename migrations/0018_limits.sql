@@ -411,6 +411,8 @@ BEGIN
         RETURN false;
     END IF;
     PERFORM vulkan.latch(was.group_id);
+    -- What it was could change until now.
+    SELECT x.* INTO was FROM vulkan.groups x WHERE x.group_id = was.group_id;
     UPDATE vulkan.groups x SET
         max_in_flight = vulkan.new_limit(x.max_in_flight, set_limits.max_in_flight),
         max_in_flight_per_prefix = vulkan.new_limit(x.max_in_flight_per_prefix, set_limits.max_in_flight_per_prefix),

@@ -21,6 +21,7 @@ DECLARE
     b   vulkan.breakers;
     was vulkan.breakers;
 BEGIN
+    PERFORM vulkan.latch(vulkan.group_id(stream, consumer_group));
     SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = vulkan.group_id(stream, consumer_group);
     IF set_breaker.failure_percent = 0 THEN
         DELETE FROM vulkan.breakers x WHERE x.group_id = g.group_id;
@@ -122,7 +123,10 @@ BEGIN
           SELECT (i.outcome = 'done')::integer, (i.outcome IN ('retry', 'dead'))::integer
           FROM unnest(offsets, tally_messages.tokens, tally_messages.lanes, outcomes) AS i(o, token, lane, outcome)
           CROSS JOIN LATERAL (SELECT FROM vulkan.exceptions x WHERE x.group_id = g.group_id AND x."offset" = i.o
-                              AND x.token = i.token AND x.lease_until IS NOT NULL AND x.claimed_at >= since LIMIT 1) y
+                              AND x.token = i.token AND x.claimed_at >= since
+                              -- Completed in its handler's own transaction, it has no lease any more.
+                              AND (x.lease_until IS NOT NULL OR (x.status = 'done' AND i.outcome = 'done' AND i.token <> ALL (claim_tokens)))
+                              LIMIT 1) y
           WHERE i.lane IS NULL) t;
     RETURN tally;
 END $$;

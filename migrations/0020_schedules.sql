@@ -15,7 +15,7 @@ CREATE TABLE vulkan.schedules (
     missed        text NOT NULL DEFAULT 'latest' CHECK (missed IN ('skip', 'latest', 'all')),
     grace         interval NOT NULL DEFAULT '1 minute' CHECK (grace > interval '0'),
     catch_up      integer NOT NULL DEFAULT 100 CHECK (catch_up BETWEEN 1 AND 10000),
-    revision      bigint NOT NULL DEFAULT 1,
+    revision      bigint NOT NULL DEFAULT nextval('vulkan.token_seq'),
     since         timestamptz NOT NULL DEFAULT clock_timestamp(),
     next_at       timestamptz,
     last_at       timestamptz,
@@ -31,7 +31,7 @@ COMMENT ON TABLE vulkan.schedules IS 'The recurring events: what each publishes,
 COMMENT ON COLUMN vulkan.schedules.cron IS 'A cron expression of five fields, or six with seconds first, for the clock on the wall in time_zone.';
 COMMENT ON COLUMN vulkan.schedules.every IS 'A fixed interval, a day being 24 hours: the next tick is the last one plus this, so it does not drift.';
 COMMENT ON COLUMN vulkan.schedules.missed IS 'What becomes of ticks that came while nobody could fire them. latest: one event for all of them, with the time of the newest. all: one event each, in order, the newest catch_up of them. skip: as latest, but only if the newest is no older than grace.';
-COMMENT ON COLUMN vulkan.schedules.revision IS 'The fence: grows with every change of the definition, so that who computed a tick by an old one does not fire it.';
+COMMENT ON COLUMN vulkan.schedules.revision IS 'The fence: grows with every change of the definition, and with each schedule that is made, so that who computed a tick by an old one does not fire it, nor one of a deleted schedule of the same name.';
 COMMENT ON COLUMN vulkan.schedules.since IS 'Ticks count from here: when the schedule was made, its timing changed, or it was resumed.';
 COMMENT ON COLUMN vulkan.schedules.next_at IS 'The next tick. NULL: whoever knows cron has yet to compute it.';
 COMMENT ON COLUMN vulkan.schedules.last_at IS 'The newest tick that was published, by the time it was due.';
@@ -100,7 +100,7 @@ BEGIN
         stream_id = to_stream, kind = put_schedule.kind, payload = put_schedule.payload, cron = put_schedule.cron,
         every = put_schedule.every, time_zone = put_schedule.time_zone, missed = put_schedule.missed,
         grace = put_schedule.grace, catch_up = put_schedule.catch_up, partition_key = put_schedule.partition_key,
-        headers = put_schedule.headers, revision = s.revision + 1, retry_at = NULL, last_error = NULL
+        headers = put_schedule.headers, revision = nextval('vulkan.token_seq'), retry_at = NULL, last_error = NULL
     WHERE x.name = schedule;
     -- Another event at the same times: no tick is lost, and none comes twice.
     IF (s.cron, s.every, s.time_zone) IS DISTINCT FROM (put_schedule.cron, put_schedule.every, put_schedule.time_zone) THEN
@@ -304,7 +304,7 @@ BEGIN
     END IF;
     -- A fixed interval keeps its rhythm.
     UPDATE vulkan.schedules x
-    SET paused_at = NULL, since = at, retry_at = NULL, revision = s.revision + 1,
+    SET paused_at = NULL, since = at, retry_at = NULL, revision = nextval('vulkan.token_seq'),
         next_at = CASE WHEN s.next_at > at THEN s.next_at WHEN s.every IS NOT NULL THEN vulkan.tick_after(s, s.next_at, at) END
     WHERE x.name = schedule;
     PERFORM vulkan.ring_schedules();

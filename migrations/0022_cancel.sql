@@ -5,7 +5,7 @@
 -- heed_cancels for lanes), replay() (heed_cancels), and skip() (set_aside).
 CREATE FUNCTION vulkan.cancel(stream text, consumer_group text, event_offset bigint, reason text DEFAULT NULL, dry_run boolean DEFAULT false)
 RETURNS text
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET lock_timeout = '5s' AS $$
 DECLARE
     m vulkan.held_message;
     g vulkan.groups;
@@ -54,11 +54,13 @@ DECLARE
     cursor CONSTANT bigint := vulkan.cursor_of(g.group_id);
 BEGIN
     FOR asked IN
-        SELECT c."offset", hashtextextended(e.partition_key, 0) AS lane, vulkan.cancel_note(g.group_id, c."offset") AS note,
-               vulkan.status_in(g, e."offset", e.kind, e.headers, e.partition_key) AS status
+        SELECT c."offset", hashtextextended(e.partition_key, 0) AS lane, vulkan.cancel_note(g.group_id, c."offset") AS note, s.status
         FROM vulkan.cancel_requests c
         LEFT JOIN vulkan.events e ON e.stream_id = g.stream_id AND e."offset" = c."offset"
-        WHERE c.group_id = g.group_id ORDER BY c."offset" FOR UPDATE OF c SKIP LOCKED
+        CROSS JOIN LATERAL vulkan.status_in(g, e."offset", e.kind, e.headers, e.partition_key) s(status)
+        -- Without the latch a keyed one that is not over must not be locked: who has the latch would pass it by.
+        WHERE c.group_id = g.group_id AND (latched OR e.partition_key IS NULL OR coalesce(s.status, 'done') = 'done')
+        ORDER BY c."offset" FOR UPDATE OF c SKIP LOCKED
     LOOP
         CONTINUE WHEN asked.status = 'processing';
         IF asked."offset" <= cursor AND (asked.status = 'ready' OR (asked.status = 'dead' AND asked.lane IS NOT NULL)) THEN

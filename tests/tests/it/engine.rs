@@ -8,6 +8,8 @@ mod checkpoints;
 mod cursors;
 /// The last stable offset: what readers may see, and when.
 mod horizon;
+/// What two sessions do to a group at once, step by step.
+mod interleavings;
 /// Order by partition key.
 mod lanes;
 /// Claim, settle, reap, and what operators do.

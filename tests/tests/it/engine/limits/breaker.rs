@@ -168,3 +168,43 @@ async fn it_can_be_closed_by_hand_and_taken_away() {
         assert_eq!(rows, 0, "{table}");
     }
 }
+
+/// Its row, if it has one, is done when the settlement says so.
+#[tokio::test]
+async fn what_was_completed_in_a_transaction_counts_as_done() {
+    let db = TestDb::new().await;
+    let group = db.group("audit").await;
+    assert!(group.set("set_breaker", "50, 1").await);
+    db.publish(2, "NULL").await;
+    let first = group.claim_as("w", 2).await;
+    settle_all(&group, &first, "retry").await;
+    assert_eq!(state(&db).await, "open");
+    db.all_due().await;
+    wait_out(&db).await;
+    let probe = group.claim_one().await;
+    sqlx::query("SELECT vulkan.complete($1, $2, $3)")
+        .bind(group.id)
+        .bind(probe.offset)
+        .bind(probe.token)
+        .execute(&db.pool)
+        .await
+        .unwrap();
+    group.done(&[probe]).await;
+    assert_eq!(state(&db).await, "closed");
+
+    // Once, also where its claim is settled with it.
+    db.publish(1, "NULL").await;
+    let rest = group.claim().await;
+    for message in &rest {
+        sqlx::query("SELECT vulkan.complete($1, $2, $3)")
+            .bind(group.id)
+            .bind(message.offset)
+            .bind(message.token)
+            .execute(&db.pool)
+            .await
+            .unwrap();
+    }
+    settle_all(&group, &rest, "done").await;
+    let counted: i64 = db.value("SELECT sum(done) FROM vulkan.outcomes").await;
+    assert_eq!(counted, 3);
+}
