@@ -3,10 +3,11 @@
 CREATE FUNCTION vulkan.complete(group_id integer, event_offset bigint, token bigint, lane bigint DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
+DECLARE
+    marked boolean;
 BEGIN
     -- A rewind waits for this transaction, lest what it marks done survives it.
     PERFORM pg_advisory_xact_lock_shared(1459617795, group_id);
-    PERFORM vulkan.forget_checkpoints(group_id, ARRAY[event_offset]);
     IF lane IS NOT NULL THEN
         INSERT INTO vulkan.exceptions AS x (group_id, "offset", status, lane, attempts, token, claimed_at, worker)
         SELECT l.group_id, complete.event_offset, 'done', l.key_hash, 1, l.token, l.claimed_at, l.worker
@@ -17,9 +18,7 @@ BEGIN
             SET status = 'done', attempts = x.attempts + 1, token = EXCLUDED.token, solo = false,
                 claimed_at = EXCLUDED.claimed_at, worker = EXCLUDED.worker, updated_at = clock_timestamp()
             WHERE x.status = 'ready';
-        IF FOUND THEN
-            RETURN;
-        END IF;
+        marked := FOUND;
     ELSE
         -- Twice: between the look at its own row and the look at its claim, the claim may have been
         -- settled, and the message have got a row of its own.
@@ -27,9 +26,8 @@ BEGIN
             UPDATE vulkan.exceptions x SET status = 'done', lease_until = NULL, updated_at = clock_timestamp()
             WHERE x.group_id = complete.group_id AND x."offset" = complete.event_offset AND x.token = complete.token
               AND x.lease_until IS NOT NULL;
-            IF FOUND THEN
-                RETURN;
-            END IF;
+            marked := FOUND;
+            EXIT WHEN marked;
             INSERT INTO vulkan.exceptions (group_id, "offset", status, attempts, token, claimed_at, worker)
             SELECT c.group_id, complete.event_offset, 'done', 1, c.token, c.claimed_at, c.worker
             FROM vulkan.claims c
@@ -38,13 +36,16 @@ BEGIN
               AND c.hi = (SELECT n.hi FROM vulkan.claims n WHERE n.group_id = complete.group_id
                           AND n.hi >= complete.event_offset ORDER BY n.hi LIMIT 1)
             ON CONFLICT DO NOTHING;
-            IF FOUND THEN
-                RETURN;
-            END IF;
+            marked := FOUND;
+            EXIT WHEN marked;
         END LOOP;
     END IF;
-    RAISE EXCEPTION 'message % is held by somebody else by now, or done', event_offset
-        USING ERRCODE = 'VK007', HINT = 'Roll back: its effects belong to who holds it.';
+    IF NOT marked THEN
+        RAISE EXCEPTION 'message % is held by somebody else by now, or done', event_offset
+            USING ERRCODE = 'VK007', HINT = 'Roll back: its effects belong to who holds it.';
+    END IF;
+    -- The message before its checkpoint, as save_checkpoint() takes them.
+    PERFORM vulkan.forget_checkpoints(group_id, ARRAY[event_offset]);
 END $$;
 COMMENT ON FUNCTION vulkan.complete(integer, bigint, bigint, bigint) IS 'Marks a message done in the caller''s transaction, which also holds what its handler wrote: both commit, or neither. Of two workers that hold the same message, because a lease was lost, only one can commit that. Call it last, shortly before COMMIT. Raises VK007 if the lease is lost; then roll back.';
 
@@ -63,7 +64,6 @@ BEGIN
             USING ERRCODE = 'VK003', HINT = 'Give a token for each offset, and a lane for each or for none.';
     END IF;
     PERFORM pg_advisory_xact_lock_shared(1459617795, group_id);
-    PERFORM vulkan.forget_checkpoints(group_id, event_offsets);
     -- Everything in order of offset, here and in settle(): who marks the same messages at the same time then
     -- waits for the other, and not both for each other.
     WITH keyed AS (
@@ -118,5 +118,6 @@ BEGIN
             cardinality(lost), cardinality(event_offsets), lost[1]
             USING ERRCODE = 'VK007', HINT = 'Roll back: their effects belong to who holds them. The others can be handled again.';
     END IF;
+    PERFORM vulkan.forget_checkpoints(group_id, event_offsets);
 END $$;
 COMMENT ON FUNCTION vulkan.complete_many(integer, bigint[], bigint[], bigint[]) IS 'complete() for several messages of a group at once: all of them are done when the caller''s transaction commits, or none is. Arrays of offset, token, and lane (NULL unless keyed; left out if none is). Raises VK007 if the lease of any of them is lost; then roll back.';
