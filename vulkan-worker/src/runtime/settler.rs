@@ -121,10 +121,16 @@ impl<S> Settler<S> {
 
     /// Tells what the database took.
     fn settled(&self, settlement: &Settlement, verdicts: &[Verdict], stale: usize, took: Duration) {
-        // Of what was given back there may be more to claim: room within a limit, or the next messages of a key.
-        if self.group.limited.load(Ordering::Relaxed)
-            || settlement.items.iter().any(|item| item.lane.is_some())
-        {
+        // There may be more to claim: room within a limit, the next messages of a key, what was given back. And
+        // only who asks anew learns when a retry falls due.
+        let more = |item: &Item| {
+            let comes_back = matches!(
+                item.outcome,
+                Outcome::Retry { .. } | Outcome::Snooze { .. } | Outcome::Release
+            );
+            comes_back || item.lane.is_some()
+        };
+        if self.group.limited.load(Ordering::Relaxed) || settlement.items.iter().any(more) {
             self.group.wake.notify_one();
         }
         let (stream, group) = (&*self.group.stream, &*self.group.name);

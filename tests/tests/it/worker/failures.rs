@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
-use vulkan::{Delivery, HandlerError, HandlerOptions, handler};
+use vulkan::{Delivery, HandlerError, HandlerOptions, Worker, handler};
 
 use super::support::{Gate, Running, on, options};
 use crate::support::{Publish, TestDb};
@@ -38,6 +38,28 @@ async fn an_error_is_tried_again_after_the_backoff_until_it_is_dead() {
         db.all_due().await;
     }
     db.until_is("fraud", offset, "dead", 6).await;
+    running.stop().await.unwrap();
+    db.check().await;
+}
+
+/// No poll, and nobody who publishes, tells an idle worker of the retries that it caused itself.
+#[tokio::test]
+async fn an_idle_worker_knows_when_its_retries_fall_due() {
+    let db = TestDb::new().await;
+    let pause = Duration::from_millis(300);
+    let often = options("often")
+        .backoff(vulkan::Backoff::new(pause, pause))
+        .retries(3);
+    let handler = on(often, |delivery| {
+        let last = delivery.attempt() == 4;
+        Box::pin(async move { if last { Ok(()) } else { Err("not yet".into()) } })
+    });
+    let builder = Worker::builder(db.client().await).poll(Duration::from_secs(600));
+    let running = Running::start(builder.register(handler));
+    for message in [Publish::new("a"), Publish::keyed("k")] {
+        let offset = message.send(&db.pool).await;
+        db.until_is("often", offset, "done", 4).await;
+    }
     running.stop().await.unwrap();
     db.check().await;
 }
