@@ -38,6 +38,7 @@ mod overrides;
 mod pace;
 mod patience;
 mod pulse;
+mod recall;
 mod redact;
 mod registry;
 mod runner;

@@ -3,8 +3,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
+use vulkan_core::Error;
 use vulkan_core::engine::{Held, MAX_CHECKPOINT_LEN};
-use vulkan_core::{Client, Error};
+
+use super::tx_slot::TxSource;
 
 /// Why a checkpoint was not saved, or not read.
 ///
@@ -43,7 +45,7 @@ pub enum CheckpointError {
 #[derive(Debug, Clone)]
 pub(crate) enum Checkpoints {
     /// In the database, under the message.
-    Saved(Client, Held),
+    Saved(Arc<TxSource>, Held),
     /// In the delivery itself, which was made in a test.
     Kept(Arc<Mutex<Option<Box<RawValue>>>>),
 }
@@ -61,8 +63,8 @@ impl Checkpoints {
             return Err(CheckpointError::TooLarge { len });
         }
         match self {
-            Self::Saved(client, held) => {
-                let saved = client.save_checkpoint(*held, value).await;
+            Self::Saved(source, held) => {
+                let saved = source.client().save_checkpoint(*held, value).await;
                 saved.map_err(|error| match error {
                     Error::Stale(_) => CheckpointError::Stale(error),
                     error => CheckpointError::Database(error),
@@ -78,7 +80,8 @@ impl Checkpoints {
 
     pub(super) async fn read<T: DeserializeOwned>(&self) -> Result<Option<T>, CheckpointError> {
         let value = match self {
-            Self::Saved(client, held) => client
+            Self::Saved(source, held) => source
+                .client()
                 .checkpoint_of(held.group_id, held.offset)
                 .await
                 .map_err(CheckpointError::Database)?,

@@ -241,7 +241,7 @@ impl Delivery {
     ///
     /// Dropped, it still runs to its end.
     pub async fn commit(&self) -> Result<(), TxError> {
-        self.tx.commit(self.held.into_iter().collect()).await
+        self.tx.commit(self.held).await
     }
 
     /// Marks the message done in a transaction of yours, on this database, which also holds what the

@@ -175,14 +175,17 @@ impl TxSlot {
     }
 
     /// Marks these messages done in the transaction, if there is one, and commits it.
-    pub(crate) async fn commit(&self, held: Vec<Held>) -> Result<(), TxError> {
+    pub(crate) async fn commit(&self, held: impl IntoIterator<Item = Held>) -> Result<(), TxError> {
         match self.place.replace(Whereabouts::Over) {
             Whereabouts::Unused | Whereabouts::Over => Ok(()),
             Whereabouts::Out => Err(TxError::InUse),
-            Whereabouts::Here(lent) => lent.work.commit(held).await.map_err(|error| match error {
-                Error::Stale(_) => TxError::Stale(error),
-                error => TxError::Commit(error),
-            }),
+            Whereabouts::Here(lent) => {
+                let commit = Box::pin(lent.work.commit(held.into_iter().collect()));
+                commit.await.map_err(|error| match error {
+                    Error::Stale(_) => TxError::Stale(error),
+                    error => TxError::Commit(error),
+                })
+            }
         }
     }
 

@@ -1,13 +1,13 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use vulkan_core::engine::Outcome;
 
 use super::assigned::Assigned;
 use super::events::Listeners;
 use super::execute::{BatchStops, Stops, execute, execute_batch};
+use super::recall::Recall;
 use super::redact::Redact;
 use super::watch::Watched;
 use crate::handler::{Batch, Delivery, ErasedHandler};
@@ -23,15 +23,14 @@ pub async fn attempt<S: Sync>(
     let handler = assigned(handler, delivery.max_attempts);
     let never = Arc::new(CancellationToken::new());
     let stops = Stops {
-        lost: CancellationToken::new(),
-        asked: CancellationToken::new(),
+        recall: Recall::default(),
         leaving: &never,
         cut: &never,
         left: &OnceLock::new(),
         notice: Duration::MAX,
         watched: &Watched::alone(),
     };
-    let call = async { handler.handler.call(delivery, state).await };
+    let call = async || handler.handler.call(delivery, state).await;
     execute(&handler, delivery, call, &stops, &Listeners::default()).await
 }
 
@@ -44,14 +43,7 @@ pub async fn attempt_batch<S: Sync>(
     let max_attempts = batch.deliveries().map(|delivery| delivery.max_attempts);
     let handler = assigned(handler, max_attempts.max().unwrap_or(1));
     let stops = BatchStops {
-        lost: batch
-            .deliveries()
-            .map(|_| CancellationToken::new())
-            .collect(),
-        asked: batch
-            .deliveries()
-            .map(|_| CancellationToken::new())
-            .collect(),
+        recalls: batch.deliveries().map(|_| Recall::default()).collect(),
         cut: CancellationToken::new(),
         left: &OnceLock::new(),
         watched: &Watched::alone(),
@@ -80,6 +72,6 @@ fn assigned<S>(handler: &ErasedHandler<S>, max_attempts: u32) -> Assigned<S> {
         batch: None,
         priority: 0,
         class: 0,
-        gate: Arc::new(Semaphore::new(1)),
+        gate: None,
     }
 }

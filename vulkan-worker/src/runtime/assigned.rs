@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use vulkan_core::engine::Outcome;
 use vulkan_core::{Backoff, KindPattern};
 
@@ -30,11 +30,18 @@ pub(super) struct Assigned<S> {
     pub(super) priority: i32,
     /// Its place among the classes of the slots.
     pub(super) class: usize,
-    /// A permit for each message, or batch, being handled: `concurrency` in all.
-    pub(super) gate: Arc<Semaphore>,
+    /// A permit for each message, or batch, being handled: `concurrency` in all. None where the slots of the process
+    /// are no more than that.
+    pub(super) gate: Option<Arc<Semaphore>>,
 }
 
 impl<S> Assigned<S> {
+    /// The right to handle a message, or a batch.
+    pub(super) async fn permit(&self) -> Option<SemaphorePermit<'_>> {
+        // Never closed.
+        self.gate.as_ref()?.acquire().await.ok()
+    }
+
     pub(super) fn takes(&self, kind: &str) -> bool {
         self.kinds.is_empty() || self.kinds.iter().any(|pattern| pattern.matches(kind))
     }

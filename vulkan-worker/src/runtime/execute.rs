@@ -15,6 +15,7 @@ pub(super) use batch::{BatchStops, execute_batch};
 
 use super::assigned::Assigned;
 use super::events::{Attempt, Interruption, Listeners, WorkerEvent};
+use super::recall::Recall;
 use super::watch::Watched;
 use crate::handler::{Delivery, HandlerError, Result};
 
@@ -29,10 +30,8 @@ const NOTICE: Duration = Duration::from_secs(1);
 /// Why a handler is stopped from outside.
 #[derive(Debug)]
 pub(super) struct Stops<'a> {
-    /// The lease of this message is lost.
-    pub(super) lost: CancellationToken,
-    /// Somebody cancelled this message.
-    pub(super) asked: CancellationToken,
+    /// The message is called back.
+    pub(super) recall: Recall,
     /// The worker stops: a handler may want to end early.
     pub(super) leaving: &'a Arc<CancellationToken>,
     /// The grace period is over: everything stops.
@@ -43,6 +42,14 @@ pub(super) struct Stops<'a> {
     pub(super) notice: Duration,
     /// Finds out if it blocks its thread.
     pub(super) watched: &'a Watched<'a>,
+}
+
+impl Stops<'_> {
+    /// Whether the grace period is over. Asked for each message, and of all runners the same token: so a look at
+    /// what needs no lock comes first.
+    fn is_cut(&self) -> bool {
+        self.left.get().is_some() && self.cut.is_cancelled()
+    }
 }
 
 /// What becomes of a message that was cancelled before it began. The database makes it dead, and says why.
@@ -57,14 +64,14 @@ pub(super) fn not_begun() -> Outcome {
 pub(super) async fn execute<S>(
     handler: &Assigned<S>,
     delivery: &Delivery,
-    call: impl Future<Output = Result>,
+    call: impl AsyncFnOnce() -> Result,
     stops: &Stops<'_>,
     listeners: &Listeners,
 ) -> Outcome {
-    if stops.cut.is_cancelled() {
+    if stops.is_cut() {
         return Outcome::Release;
     }
-    if stops.asked.is_cancelled() {
+    if stops.recall.is_cancelled() {
         return not_begun();
     }
     let number = delivery.attempt;
@@ -79,12 +86,17 @@ pub(super) async fn execute<S>(
                 Err(error) => handler.outcome(number, &error.into()),
             },
             Err(error) => {
-                delivery.tx.roll_back().await;
-                save_checkpoint(delivery, &error).await;
+                // Apart, so that what every message carries along stays small.
+                let tidy = async {
+                    delivery.tx.roll_back().await;
+                    save_checkpoint(delivery, &error).await;
+                };
+                Box::pin(tidy).await;
                 handler.outcome(number, &error)
             }
         }
     };
+    let attempt = pin!(attempt);
     let outcome = match AssertUnwindSafe(attempt).catch_unwind().await {
         Ok(outcome) => outcome,
         Err(panic) => handler.retry(number, &panic_text(&*panic)),
@@ -97,12 +109,13 @@ pub(super) async fn execute<S>(
 async fn answer<S>(
     handler: &Assigned<S>,
     delivery: &Delivery,
-    call: impl Future<Output = Result>,
+    call: impl AsyncFnOnce() -> Result,
     stops: &Stops<'_>,
     listeners: &Listeners,
 ) -> std::result::Result<Result, Outcome> {
     let number = delivery.attempt;
     let watched = stops.watched;
+    let call = pin!(call());
     let mut call = pin!(watched.over(&handler.name, delivery.offset, call));
     let mut limit = pin!(wait(handler.timeout));
     let ignored = |why, given| {
@@ -128,7 +141,7 @@ async fn answer<S>(
                 let limit = handler.timeout.unwrap_or(Duration::MAX);
                 return Err(handler.retry(number, &format!("{TIMED_OUT} {limit:?}")));
             }
-            () = stops.lost.cancelled() => {
+            () = stops.recall.lost() => {
                 delivery.cancellation.cancel();
                 // Whatever it says now is stale; it may still want to tidy up.
                 if timeout(NOTICE, call).await.is_err() {
@@ -136,7 +149,7 @@ async fn answer<S>(
                 }
                 return Err(Outcome::Release);
             }
-            () = stops.asked.cancelled(), if asked.is_none() => {
+            () = stops.recall.cancelled(), if asked.is_none() => {
                 delivery.cancellation.cancel();
                 asked = Some(Instant::now());
             }

@@ -107,7 +107,7 @@ impl<S> Group<S> {
         handler: &Assigned<S>,
         message: Claimed,
         cancellation: Cancellation,
-        source: &TxSource,
+        source: &Arc<TxSource>,
         tx: Arc<TxSlot>,
     ) -> Delivery {
         let held = Held {
@@ -132,7 +132,7 @@ impl<S> Group<S> {
             payload: message.payload,
             cancellation,
             held: Some(held),
-            checkpoints: Checkpoints::Saved(source.client().clone(), held),
+            checkpoints: Checkpoints::Saved(Arc::clone(source), held),
             tx,
         }
     }

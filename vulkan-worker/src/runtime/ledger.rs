@@ -10,13 +10,15 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use slab::Slab;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 use vulkan_core::engine::{Item, Outcome};
 
 pub(super) use gather::Due;
 pub(super) use take::Taken;
 pub(super) use unit::{Source, Unit};
+
+use super::recall::Recall;
 
 /// What a worker holds of one group.
 #[derive(Debug)]
@@ -39,8 +41,7 @@ struct Book {
     /// Lanes held, by lane and token.
     lanes: HashMap<(i64, i64), HeldLane>,
     /// Messages in work, by a number of our own: an offset can be in work twice, once by a zombie.
-    running: HashMap<u64, Running>,
-    next_run: u64,
+    running: Slab<Running>,
     /// Ready to be settled.
     items: Vec<Item>,
     /// Messages held: queued and in work.
@@ -49,8 +50,8 @@ struct Book {
     units: usize,
     /// Nothing is started any more; what is queued goes back.
     closed: bool,
-    /// Messages that were asked to stop, by offset and token, whoever has them.
-    asked: HashSet<(i64, i64)>,
+    /// Messages that were cancelled, by offset and token, whoever has them.
+    cancelled: HashSet<(i64, i64)>,
 }
 
 #[derive(Debug)]
@@ -73,18 +74,15 @@ struct HeldLane {
     done: Option<i64>,
     reported: Instant,
     lost: bool,
-    cancel: CancellationToken,
-    /// For the message in work.
-    asked: CancellationToken,
+    /// Of the message in work, or the one that comes next.
+    recall: Recall,
 }
 
 #[derive(Debug)]
 struct Running {
     offset: i64,
     source: Source,
-    lost: bool,
-    cancel: CancellationToken,
-    asked: CancellationToken,
+    recall: Recall,
 }
 
 impl Ledger {
@@ -139,7 +137,7 @@ impl Ledger {
         book.messages += 1 + unit.rest.len();
         book.units += 1;
         if let Source::Lane { lane, token } = unit.source {
-            let asked = book.asked(unit.first.offset, token);
+            let recall = book.recall(unit.first.offset, token);
             book.lanes.insert(
                 (lane, token),
                 HeldLane {
@@ -147,8 +145,7 @@ impl Ledger {
                     done: None,
                     reported: unit.taken,
                     lost: false,
-                    cancel: CancellationToken::new(),
-                    asked,
+                    recall,
                 },
             );
         }
@@ -163,20 +160,14 @@ impl Ledger {
     }
 
     /// Notes what became of a message that was started.
-    pub(super) fn end(&self, run: u64, outcome: Outcome) {
+    pub(super) fn end(&self, run: usize, outcome: Outcome) {
         let mut book = self.book();
-        let Some(Running {
-            offset,
-            source,
-            lost,
-            ..
-        }) = book.running.remove(&run)
-        else {
+        let Some(ended) = book.running.try_remove(run) else {
             return;
         };
         book.messages -= 1;
         book.units -= 1;
-        let due = !lost && book.say(offset, source, outcome);
+        let due = !ended.recall.is_lost() && book.say(ended.offset, ended.source, outcome);
         drop(book);
         self.room.notify_one();
         if due {
@@ -188,21 +179,21 @@ impl Ledger {
     pub(super) fn lane_next(&self, lane: i64, token: i64, done: i64, next: i64) -> bool {
         let mut book = self.book();
         book.messages -= 1;
-        let (closed, asked) = (book.closed, book.asked(next, token));
+        let (closed, recall) = (book.closed, book.recall(next, token));
         let Some(held) = book.lanes.get_mut(&(lane, token)) else {
             return false;
         };
         held.done = Some(done);
         held.at = next;
-        held.asked = asked;
+        held.recall = recall;
         !closed && !held.lost
     }
 
-    /// The token that is cancelled when the message in work of a run is asked to stop.
-    pub(super) fn lane_asked(&self, lane: i64, token: i64) -> CancellationToken {
+    /// How the message in work of a run is called back.
+    pub(super) fn lane_recall(&self, lane: i64, token: i64) -> Recall {
         let book = self.book();
         let held = book.lanes.get(&(lane, token));
-        held.map(|held| held.asked.clone()).unwrap_or_default()
+        held.map(|held| held.recall.clone()).unwrap_or_default()
     }
 
     /// Notes how a run ended, at which message, with so many of its messages left, that one included.
@@ -242,13 +233,13 @@ impl Ledger {
 }
 
 impl Book {
-    /// The token of a message that comes to be in work: cancelled already, if it was asked to stop before.
-    fn asked(&self, offset: i64, token: i64) -> CancellationToken {
-        let asked = CancellationToken::new();
-        if self.asked.contains(&(offset, token)) {
-            asked.cancel();
+    /// For a message that comes to be in work: called back already, if it was cancelled before.
+    fn recall(&self, offset: i64, token: i64) -> Recall {
+        let recall = Recall::default();
+        if !self.cancelled.is_empty() && self.cancelled.contains(&(offset, token)) {
+            recall.cancel();
         }
-        asked
+        recall
     }
 
     /// Counts another runner of a handler, unless it has enough. Returns whether it did.

@@ -45,7 +45,7 @@ impl<S> Orders<S> {
                         let asked = asked.filter(|stop| stop.group_id == group.id);
                         group
                             .ledger
-                            .stop(asked.map(|stop| (stop.offset, stop.token)).collect());
+                            .cancel(asked.map(|stop| (stop.offset, stop.token)).collect());
                     }
                 }
                 Err(error) => self.trouble(&error),

@@ -1,6 +1,7 @@
 mod batch;
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -96,15 +97,9 @@ impl<S: Send + Sync + 'static> Crew<S> {
         taken: Taken,
         watched: &Watched<'_>,
     ) {
-        let Taken {
-            unit,
-            run,
-            lost,
-            asked,
-        } = taken;
+        let Taken { unit, run, recall } = taken;
         let stops = Stops {
-            lost,
-            asked,
+            recall,
             leaving: &self.leaving,
             cut: &self.cut,
             left: &self.left,
@@ -153,7 +148,7 @@ impl<S: Send + Sync + 'static> Crew<S> {
                     return self.hand_on(group, handler, next, rest);
                 }
                 _ => {
-                    stops.asked = group.ledger.lane_asked(lane, token);
+                    stops.recall = group.ledger.lane_recall(lane, token);
                     message = next;
                 }
             }
@@ -205,7 +200,7 @@ impl<S: Send + Sync + 'static> Crew<S> {
         stops: &Stops<'_>,
     ) -> Outcome {
         let handler = &group.handlers[handler];
-        let _permit = handler.gate.acquire().await;
+        let _permit = handler.permit().await;
         let (token, again) = (message.token, message.again);
         let tx = Arc::new(TxSlot::new(&self.tx));
         let delivery = group.delivery(
@@ -218,13 +213,13 @@ impl<S: Send + Sync + 'static> Crew<S> {
         match &handler.layered {
             None => {
                 // Within the future, so that a panic before the first await is caught, too.
-                let call = async { handler.handler.call(&delivery, &self.state).await };
+                let call = async || handler.handler.call(&delivery, &self.state).await;
                 attempt(group, handler, &delivery, (token, again), stops, call).await
             }
             Some(layered) => {
                 let delivery = Arc::new(delivery);
                 let call = HandlerCall::one(Arc::clone(&handler.name), Arc::clone(&delivery));
-                let answer = layered.answer(call);
+                let answer = async || layered.answer(call).await;
                 attempt(group, handler, &delivery, (token, again), stops, answer).await
             }
         }
@@ -238,17 +233,17 @@ async fn attempt<S>(
     delivery: &Delivery,
     (token, again): (i64, bool),
     stops: &Stops<'_>,
-    call: impl Future<Output = Result>,
+    call: impl AsyncFnOnce() -> Result,
 ) -> Outcome {
     let attempt = Attempt::of(&handler.name, delivery);
     group.listeners.tell(&WorkerEvent::Begun { attempt });
     let begun = Instant::now();
     let span = group.traces.processing(delivery, again);
-    let work = execute(handler, delivery, call, stops, &group.listeners);
+    let work = pin!(execute(handler, delivery, call, stops, &group.listeners));
     let outcome = span.around(work).await;
-    let why = if stops.lost.is_cancelled() {
+    let why = if stops.recall.is_lost() {
         Interruption::LeaseLost
-    } else if stops.asked.is_cancelled() {
+    } else if stops.recall.is_cancelled() {
         Interruption::Cancelled
     } else {
         Interruption::Shutdown

@@ -3,6 +3,7 @@
 mod share;
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -21,6 +22,8 @@ pub(super) struct Slots {
     began: Instant,
     /// The highest priority that waits.
     waiting: watch::Sender<Option<i32>>,
+    /// The same for who looks after each message: below all priorities if nobody waits.
+    outranks: AtomicI64,
 }
 
 #[derive(Debug)]
@@ -68,6 +71,7 @@ impl Slots {
             all,
             began: Instant::now(),
             waiting: watch::Sender::new(None),
+            outranks: AtomicI64::new(i64::MIN),
         })
     }
 
@@ -106,9 +110,7 @@ impl Slots {
 
     /// Whether somebody of a higher priority than that of a slot's holder waits for one.
     pub(super) fn is_outranked(&self, slot: &Slot) -> bool {
-        self.waiting
-            .borrow()
-            .is_some_and(|highest| highest > slot.priority)
+        self.outranks.load(Ordering::Relaxed) > i64::from(slot.priority)
     }
 
     /// Waits until it makes sense to claim for a class. What is claimed and finds no slot within the settle bound
@@ -167,6 +169,8 @@ impl Slots {
             grants.push((waiter.grant, slot));
         }
         let highest = desk.waiting();
+        let outranks = highest.map_or(i64::MIN, i64::from);
+        self.outranks.store(outranks, Ordering::Relaxed);
         self.waiting.send_if_modified(|waiting| {
             let changed = *waiting != highest;
             *waiting = highest;

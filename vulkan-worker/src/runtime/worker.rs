@@ -401,7 +401,8 @@ impl<S: Send + Sync + 'static> Worker<S> {
             concurrency,
             priority: options.priority.unwrap_or_default(),
             class,
-            gate: Arc::new(Semaphore::new(concurrency.min(Semaphore::MAX_PERMITS))),
+            gate: (concurrency < self.settings.slots)
+                .then(|| Arc::new(Semaphore::new(concurrency))),
         }
     }
 }

@@ -11,15 +11,14 @@ use super::{NOTICE, TIMED_OUT, panic_text, save_checkpoint, wait};
 use crate::handler::{Batch, Disposition, HandlerError, Result, TxError};
 use crate::runtime::assigned::Assigned;
 use crate::runtime::events::{Attempt, Interruption, Listeners, WorkerEvent};
+use crate::runtime::recall::Recall;
 use crate::runtime::watch::Watched;
 
 /// Why a handler of a batch is stopped from outside.
 #[derive(Debug)]
 pub(in crate::runtime) struct BatchStops<'a> {
-    /// The lease of the message in that place is lost.
-    pub(in crate::runtime) lost: Vec<CancellationToken>,
-    /// The message in that place is cancelled.
-    pub(in crate::runtime) asked: Vec<CancellationToken>,
+    /// The message in that place is called back.
+    pub(in crate::runtime) recalls: Vec<Recall>,
     /// The grace period is over: everything stops.
     pub(in crate::runtime) cut: CancellationToken,
     /// When the worker began to stop.
@@ -63,8 +62,8 @@ pub(in crate::runtime) async fn execute_batch<S>(
         }
     }
     let mut failures = failures.into_iter().peekable();
-    let all = batch.deliveries().zip(&stops.lost).enumerate();
-    all.map(|(place, (delivery, lost))| {
+    let all = batch.deliveries().zip(&stops.recalls).enumerate();
+    all.map(|(place, (delivery, recall))| {
         let number = delivery.attempt;
         let own = failures.next_if(|(failed, _)| *failed == place);
         let outcome = match (own, &end) {
@@ -81,7 +80,7 @@ pub(in crate::runtime) async fn execute_batch<S>(
             (None, End::Interrupted(_)) => Outcome::Release,
         };
         let why = match end {
-            _ if lost.is_cancelled() => Interruption::LeaseLost,
+            _ if recall.is_lost() => Interruption::LeaseLost,
             End::Interrupted(why) => why,
             _ => Interruption::Shutdown,
         };
@@ -101,20 +100,20 @@ async fn attempt<S>(
         return End::Interrupted(Interruption::Shutdown);
     }
     // Each delivery is told of its own lease; only without any there is nothing left to do.
-    let all_lost = join_all(batch.deliveries().zip(&stops.lost).map(
-        |(delivery, lost)| async move {
-            lost.cancelled().await;
+    let all_lost = join_all(batch.deliveries().zip(&stops.recalls).map(
+        |(delivery, recall)| async move {
+            recall.lost().await;
             delivery.cancellation.cancel();
         },
     ));
     // Told, too, is each whose message is cancelled: the others go on, so the batch is not dropped for it.
-    let all_asked = join_all(batch.deliveries().zip(&stops.asked).map(
-        |(delivery, asked)| async move {
-            asked.cancelled().await;
+    let all_cancelled = join_all(batch.deliveries().zip(&stops.recalls).map(
+        |(delivery, recall)| async move {
+            recall.cancelled().await;
             delivery.cancellation.cancel();
         },
     ));
-    tokio::pin!(all_asked);
+    tokio::pin!(all_cancelled);
     let call = watched(handler, batch, stops, call);
     tokio::pin!(call);
     let ignored = |why, given| {
@@ -130,7 +129,7 @@ async fn attempt<S>(
         tokio::select! {
             biased;
             answer = &mut call => answer,
-            _ = &mut all_asked => (&mut call).await,
+            _ = &mut all_cancelled => (&mut call).await,
         }
     };
     tokio::pin!(call_and_tell);

@@ -51,7 +51,7 @@ impl Ledger {
             due.settlement.claims.push((claim.hi, token));
             due.settlement.items.append(&mut claim.items);
             if claim.outstanding > 0 {
-                for running in book.running.values_mut() {
+                for (_, running) in &mut book.running {
                     if running.source == Source::Claim(token) {
                         // From now on; one settlement follows the other.
                         running.source = Source::Own(token);
@@ -113,15 +113,18 @@ impl Ledger {
     pub(crate) fn abandon(&self) -> usize {
         let mut book = self.book();
         let book = &mut *book;
-        let running: Vec<_> = book.running.drain().map(|(_, running)| running).collect();
+        let running: Vec<_> = book.running.drain().collect();
         let lanes: Vec<_> = book.lanes.drain().collect();
         let many = running.len() + lanes.len();
-        for running in running.into_iter().filter(|running| !running.lost) {
-            running.cancel.cancel();
+        for running in running
+            .into_iter()
+            .filter(|running| !running.recall.is_lost())
+        {
+            running.recall.lose();
             book.say(running.offset, running.source, Outcome::Release);
         }
         for ((lane, token), held) in lanes.into_iter().filter(|(_, held)| !held.lost) {
-            held.cancel.cancel();
+            held.recall.lose();
             book.items.push(Item {
                 offset: held.at,
                 token,

@@ -12,9 +12,11 @@ impl Ledger {
         let book = self.book();
         let own = book
             .running
-            .values()
-            .filter_map(|running| match running.source {
-                Source::Own(token) if !running.lost => Some((running.offset, token, None)),
+            .iter()
+            .filter_map(|(_, running)| match running.source {
+                Source::Own(token) if !running.recall.is_lost() => {
+                    Some((running.offset, token, None))
+                }
                 _ => None,
             });
         let lanes = book
@@ -48,34 +50,33 @@ impl Ledger {
         }
     }
 
-    /// Notes which messages are asked to stop, by offset and token, in place of those noted before: those
+    /// Notes which messages are cancelled, by offset and token, in place of those noted before: those
     /// in work are told, those that wait their turn here will not begin.
-    pub(crate) fn stop(&self, asked: HashSet<(i64, i64)>) {
+    pub(crate) fn cancel(&self, cancelled: HashSet<(i64, i64)>) {
         let mut book = self.book();
-        if asked.is_empty() && book.asked.is_empty() {
+        if cancelled.is_empty() && book.cancelled.is_empty() {
             return;
         }
-        for running in book.running.values() {
+        for (_, running) in &book.running {
             let (Source::Claim(token) | Source::Own(token) | Source::Lane { token, .. }) =
                 running.source;
-            if asked.contains(&(running.offset, token)) {
-                running.asked.cancel();
+            if cancelled.contains(&(running.offset, token)) {
+                running.recall.cancel();
             }
         }
         for (&(_, token), held) in &book.lanes {
-            if asked.contains(&(held.at, token)) {
-                held.asked.cancel();
+            if cancelled.contains(&(held.at, token)) {
+                held.recall.cancel();
             }
         }
-        book.asked = asked;
+        book.cancelled = cancelled;
     }
 
     /// Notes that the lease of a message with a row of its own is lost.
     pub(super) fn lose_own(&self, offset: i64, token: i64) {
-        for running in self.book().running.values_mut() {
+        for (_, running) in &self.book().running {
             if running.offset == offset && running.source == Source::Own(token) {
-                running.lost = true;
-                running.cancel.cancel();
+                running.recall.lose();
             }
         }
     }
@@ -83,7 +84,7 @@ impl Ledger {
     fn lose_lane(&self, lane: i64, token: i64) {
         if let Some(held) = self.book().lanes.get_mut(&(lane, token)) {
             held.lost = true;
-            held.cancel.cancel();
+            held.recall.lose();
         }
     }
 }

@@ -1,17 +1,13 @@
-use tokio_util::sync::CancellationToken;
-
-use super::{Book, Ledger, Running, Source, Unit};
+use super::{Book, Ledger, Recall, Running, Source, Unit};
 
 /// A unit that a runner has taken: from here on it is in work.
 #[derive(Debug)]
 pub(crate) struct Taken {
     pub(crate) unit: Unit,
     /// By what its end is told; a run of a key goes by its lane.
-    pub(crate) run: Option<u64>,
-    /// Cancelled when the lease is lost.
-    pub(crate) lost: CancellationToken,
-    /// Cancelled when its first message is asked to stop.
-    pub(crate) asked: CancellationToken,
+    pub(crate) run: Option<usize>,
+    /// How its first message is called back.
+    pub(crate) recall: Recall,
 }
 
 impl Ledger {
@@ -66,33 +62,24 @@ impl Book {
         Some(match unit.source {
             Source::Lane { lane, token } => {
                 let held = self.lanes.get(&(lane, token));
-                let (lost, asked) = held
-                    .map(|held| (held.cancel.clone(), held.asked.clone()))
-                    .unwrap_or_default();
                 Taken {
                     unit,
                     run: None,
-                    lost,
-                    asked,
+                    recall: held.map(|held| held.recall.clone()).unwrap_or_default(),
                 }
             }
             source @ (Source::Claim(token) | Source::Own(token)) => {
-                let asked = self.asked(unit.first.offset, token);
-                let (run, lost) = (self.next_run, CancellationToken::new());
-                self.next_run += 1;
-                let running = Running {
-                    offset: unit.first.offset,
+                let offset = unit.first.offset;
+                let recall = self.recall(offset, token);
+                let run = self.running.insert(Running {
+                    offset,
                     source,
-                    lost: false,
-                    cancel: lost.clone(),
-                    asked: asked.clone(),
-                };
-                self.running.insert(run, running);
+                    recall: recall.clone(),
+                });
                 Taken {
                     unit,
                     run: Some(run),
-                    lost,
-                    asked,
+                    recall,
                 }
             }
         })

@@ -117,7 +117,7 @@ fn a_stale_row_tells_its_handler_and_is_not_spoken_of_again() {
         fate: Fate::Stale,
     };
     assert_eq!(ledger.settled(&due, &[stale]), 1);
-    assert!(taken.lost.is_cancelled());
+    assert!(taken.recall.is_lost());
     assert!(ledger.hold(5, None).is_empty());
     ledger.end(taken.run.unwrap(), Outcome::Done);
     assert!(ledger.gather(start + BOUND, BOUND).is_empty());
@@ -151,14 +151,14 @@ fn a_lost_lane_goes_on_with_nothing_and_says_nothing() {
     let start = Instant::now();
     let ledger = Ledger::new(1);
     ledger.queue(0, unit(&[1, 2], LANE, start), 1);
-    let lost = ledger.next(0).unwrap().lost;
+    let recall = ledger.next(0).unwrap().recall;
     ledger.lose(&[Held {
         group_id: 5,
         offset: 1,
         token: 9,
         lane: Some(3),
     }]);
-    assert!(lost.is_cancelled());
+    assert!(recall.is_lost());
     assert!(!ledger.lane_next(3, 9, 1, 2));
     ledger.lane_end(3, 9, 2, Outcome::Release, 1);
     assert!(ledger.gather(start + BOUND, BOUND).is_empty());
@@ -192,7 +192,7 @@ fn what_is_abandoned_goes_back_once() {
     let taken = ledger.next(0).unwrap();
     ledger.close();
     assert_eq!(ledger.abandon(), 1);
-    assert!(taken.lost.is_cancelled());
+    assert!(taken.recall.is_lost());
     let due = ledger.gather(start, BOUND);
     assert_eq!(said(&due.settlement.items), [(1, Outcome::Release)]);
     // The handler ends after all: too late to be heard.
@@ -266,7 +266,7 @@ fn the_rest_of_a_run_is_handed_on_and_stays_held() {
     let ledger = Ledger::new(2);
     let lane = Source::Lane { lane: 3, token: 9 };
     assert!(ledger.queue(0, unit(&[1, 2], lane, start), 1));
-    let first = ledger.next(0).unwrap();
+    assert_eq!(ledger.next(0).unwrap().unit.first.offset, 1);
     assert!(ledger.next(0).is_none());
     assert!(ledger.lane_next(3, 9, 1, 2));
     assert!(ledger.hand_on(1, unit(&[2], lane, start), 1));
@@ -274,7 +274,7 @@ fn the_rest_of_a_run_is_handed_on_and_stays_held() {
     let second = ledger.next(1).unwrap();
     assert_eq!(second.unit.first.offset, 2);
     ledger.lose(&ledger.hold(5, None));
-    assert!(first.lost.is_cancelled() && second.lost.is_cancelled());
+    assert!(second.recall.is_lost());
     ledger.lane_end(3, 9, 2, Outcome::Done, 1);
     assert_eq!((ledger.load(), ledger.in_work()), (0, 0));
 

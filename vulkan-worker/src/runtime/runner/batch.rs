@@ -19,10 +19,10 @@ impl<S: Send + Sync + 'static> Crew<S> {
         taken: Vec<Taken>,
         watched: &Watched<'_>,
     ) {
-        let (asked, mut taken): (Vec<_>, Vec<_>) = taken
+        let (cancelled, mut taken): (Vec<_>, Vec<_>) = taken
             .into_iter()
-            .partition(|taken| taken.asked.is_cancelled());
-        for taken in asked {
+            .partition(|taken| taken.recall.is_cancelled());
+        for taken in cancelled {
             self.not_begun(group, taken);
         }
         if taken.is_empty() {
@@ -31,11 +31,10 @@ impl<S: Send + Sync + 'static> Crew<S> {
         // Payloads are read in the order of the log, as far as runs of keys allow.
         taken.sort_unstable_by_key(|taken| taken.unit.first.offset);
         let assigned = &group.handlers[handler];
-        let _permit = assigned.gate.acquire().await;
+        let _permit = assigned.permit().await;
         let tx = Arc::new(TxSlot::new(&self.tx));
         let stops = BatchStops {
-            lost: taken.iter().map(|taken| taken.lost.clone()).collect(),
-            asked: taken.iter().map(|taken| taken.asked.clone()).collect(),
+            recalls: taken.iter().map(|taken| taken.recall.clone()).collect(),
             cut: self.cut.clone(),
             left: &self.left,
             watched,
@@ -85,7 +84,7 @@ impl<S: Send + Sync + 'static> Crew<S> {
         }
     }
 
-    /// Ends a message that was asked to stop before it began. The database makes it dead.
+    /// Ends a message that was cancelled before it began. The database makes it dead.
     fn not_begun(&self, group: &Arc<Group<S>>, taken: Taken) {
         let Taken { unit, run, .. } = taken;
         let outcome = not_begun();
