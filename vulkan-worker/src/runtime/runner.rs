@@ -82,7 +82,7 @@ impl<S: Send + Sync + 'static> Crew<S> {
                     batch => self.batch(group, handler, batch, &watched).await,
                 },
             }
-            if turn.elapsed() > TURN || self.slots.is_outranked(&slot) {
+            if self.slots.are_wanted(&slot, || turn.elapsed() > TURN) {
                 slot = self.slots.take_turns(slot).await;
                 turn = Instant::now();
             }

@@ -11,6 +11,9 @@ use tokio::sync::{oneshot, watch};
 
 use share::Share;
 
+/// Below all priorities.
+const NOBODY: i64 = i64::MIN;
+
 /// The slots of a process, one for each message in work.
 ///
 /// A free slot goes to a waiter of the highest priority. Among equals it goes to the handler that has had
@@ -22,7 +25,7 @@ pub(super) struct Slots {
     began: Instant,
     /// The highest priority that waits.
     waiting: watch::Sender<Option<i32>>,
-    /// The same for who looks after each message: below all priorities if nobody waits.
+    /// The same for who looks after each message, or [`NOBODY`].
     outranks: AtomicI64,
 }
 
@@ -71,7 +74,7 @@ impl Slots {
             all,
             began: Instant::now(),
             waiting: watch::Sender::new(None),
-            outranks: AtomicI64::new(i64::MIN),
+            outranks: AtomicI64::new(NOBODY),
         })
     }
 
@@ -108,9 +111,14 @@ impl Slots {
         }
     }
 
-    /// Whether somebody of a higher priority than that of a slot's holder waits for one.
-    pub(super) fn is_outranked(&self, slot: &Slot) -> bool {
-        self.outranks.load(Ordering::Relaxed) > i64::from(slot.priority)
+    /// Whether somebody waits whom the holder of a slot should let go first: anybody at the end of its turn, before
+    /// that who has a higher priority.
+    pub(super) fn are_wanted(&self, slot: &Slot, turn_is_over: impl FnOnce() -> bool) -> bool {
+        // Asked between any two messages: the clock is looked at only if somebody waits.
+        match self.outranks.load(Ordering::Relaxed) {
+            NOBODY => false,
+            waits => waits > i64::from(slot.priority) || turn_is_over(),
+        }
     }
 
     /// Waits until it makes sense to claim for a class. What is claimed and finds no slot within the settle bound
@@ -169,7 +177,7 @@ impl Slots {
             grants.push((waiter.grant, slot));
         }
         let highest = desk.waiting();
-        let outranks = highest.map_or(i64::MIN, i64::from);
+        let outranks = highest.map_or(NOBODY, i64::from);
         self.outranks.store(outranks, Ordering::Relaxed);
         self.waiting.send_if_modified(|waiting| {
             let changed = *waiting != highest;
