@@ -134,9 +134,8 @@ BEGIN
     SELECT x.* INTO b FROM vulkan.binding_at(g.group_id, cursor + 1) x;
     -- Looks at so many events in one go, and takes those that can be handed out: what does not match
     -- is passed over, and so is a key that has its lane, since the lane reaches up to the cursor.
-    SELECT count(*)::integer AS messages, count(*) FILTER (WHERE m.partition_key IS NULL AND m.deliver_at > at IS NOT TRUE)::integer AS unkeyed,
-           max(m."offset") AS hi, count(m.partition_key) > 0 AS keyed,
-           coalesce(bool_or(m.deliver_at > at), false) AS delayed, coalesce(bool_or(m.cut), false) AS cut
+    SELECT count(*)::integer AS messages, max(m."offset") AS hi, count(m.partition_key)::integer AS keyed,
+           count(*) FILTER (WHERE m.deliver_at > at AND m.partition_key IS NULL)::integer AS delayed, coalesce(bool_or(m.cut), false) AS cut
     INTO batch
     FROM (SELECT e."offset", e.partition_key, e.deliver_at, e.bytes - e.size < max_bytes AS fits,
                  e.bytes >= max_bytes AS cut
@@ -165,10 +164,10 @@ BEGIN
     END IF;
     new_token := nextval('vulkan.token_seq');
     INSERT INTO vulkan.claims (group_id, lo, hi, token, worker, claimed_at, lease_until, messages, origin)
-    VALUES (g.group_id, cursor, claim_hi, new_token, claim_log.worker, at, at + g.lease, batch.unkeyed, 'claim');
+    VALUES (g.group_id, cursor, claim_hi, new_token, claim_log.worker, at, at + g.lease, batch.messages - batch.keyed - batch.delayed, 'claim');
     -- Rows above the cursor: somebody skipped a message before its turn.
     marked := EXISTS (SELECT FROM vulkan.exceptions x WHERE x.group_id = g.group_id AND x."offset" > cursor);
-    IF batch.delayed THEN
+    IF batch.delayed > 0 THEN
         INSERT INTO vulkan.exceptions (group_id, "offset", status, attempts, token, run_at)
         SELECT g.group_id, e."offset", 'ready', 0, 0, e.deliver_at
         FROM vulkan.events e
@@ -178,7 +177,7 @@ BEGIN
         ON CONFLICT DO NOTHING;
         marked := true;
     END IF;
-    IF batch.keyed THEN
+    IF batch.keyed > 0 THEN
         PERFORM vulkan.open_lanes(g, claim_log.worker, new_token, cursor, claim_hi, at, marked);
     END IF;
     RETURN QUERY
@@ -186,7 +185,7 @@ BEGIN
            1, new_token, claim_hi, l.key_hash, false
     FROM vulkan.events e
     LEFT JOIN vulkan.lanes l
-        ON batch.keyed AND l.group_id = g.group_id AND l.key_hash = hashtextextended(e.partition_key, 0)
+        ON batch.keyed > 0 AND l.group_id = g.group_id AND l.key_hash = hashtextextended(e.partition_key, 0)
        AND l.token = new_token AND e."offset" <= l.through
     WHERE e.stream_id = g.stream_id AND e."offset" > cursor AND e."offset" <= claim_hi
       AND (b.everything OR vulkan.matches(e.kind, e.headers, b))

@@ -131,19 +131,8 @@ impl<S: Send + Sync + 'static> Claimer<S> {
         let taken = Instant::now();
         self.open_claims(&batch, taken);
         let mut runs: HashMap<i64, VecDeque<Claimed>> = HashMap::new();
-        let mut units = Vec::with_capacity(batch.len());
-        for message in batch {
-            match message.lane {
-                Some(lane) => runs.entry(lane).or_default().push_back(message),
-                None => units.push((message, VecDeque::new())),
-            }
-        }
-        units.extend(
-            runs.into_values()
-                .filter_map(|mut run| Some((run.pop_front()?, run))),
-        );
-        let mut starts = Vec::new();
-        for (first, rest) in units {
+        let mut unhandled = Vec::new();
+        let mut placed = |first: Claimed, rest: VecDeque<Claimed>| {
             let source = match (first.lane, first.claim_hi) {
                 (Some(lane), _) => Source::Lane {
                     lane,
@@ -159,11 +148,36 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                 source,
                 taken,
             };
-            starts.extend(self.queue(unit));
-        }
+            match self.group.handler_for(&unit.first.kind) {
+                Some(handler) => Some((handler, unit)),
+                None => {
+                    unhandled.push(unit);
+                    None
+                }
+            }
+        };
+        let slots = self.crew.slots.all();
+        let most = |handler: usize| self.group.handlers[handler].concurrency.min(slots);
+        // Straight from the one into the other: a batch is large.
+        let single = batch.into_iter().filter_map(|message| match message.lane {
+            Some(lane) => {
+                runs.entry(lane).or_default().push_back(message);
+                None
+            }
+            None => placed(message, VecDeque::new()),
+        });
+        let ledger = &self.group.ledger;
+        let mut starts = ledger.queue(single, most);
+        let runs = runs.into_values();
+        let runs = runs.filter_map(|mut run| placed(run.pop_front()?, run));
+        starts.extend(ledger.queue(runs, most));
         // Once everything is queued: a runner that takes batches takes what it finds.
         for handler in starts {
             self.crew.start(&self.group, handler);
+        }
+        for unit in unhandled {
+            let outcome = no_handler(&self.group, &unit.first);
+            ledger.refuse(&unit, outcome);
         }
     }
 
@@ -179,18 +193,5 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                 .ledger
                 .open_claim(hi, token, batch.iter().filter(of_it).count(), taken);
         }
-    }
-
-    /// Queues a unit. Returns the handler that wants another runner by that.
-    fn queue(&self, unit: Unit) -> Option<usize> {
-        let Some(handler) = self.group.handler_for(&unit.first.kind) else {
-            let outcome = no_handler(&self.group, &unit.first);
-            self.group.ledger.refuse(&unit, outcome);
-            return None;
-        };
-        let concurrency = self.group.handlers[handler].concurrency;
-        let most = concurrency.min(self.crew.slots.all());
-        let more = self.group.ledger.queue(handler, unit, most);
-        more.then_some(handler)
     }
 }

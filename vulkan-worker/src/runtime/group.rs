@@ -206,7 +206,7 @@ impl<S> Group<S> {
             // Batches fill up from what is claimed at once; beyond that they only hold memory.
             Some(largest) => sum
                 .min(slots.saturating_mul(largest))
-                .min(Pace::MOST.max(largest)),
+                .min(Pace::CLAIM.max(largest)),
             None => sum.min(slots),
         }
     }

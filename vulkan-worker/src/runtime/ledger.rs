@@ -131,26 +131,22 @@ impl Ledger {
         }
     }
 
-    /// Queues a unit for a handler. Returns whether to start another runner, which is then counted.
-    pub(super) fn queue(&self, handler: usize, unit: Unit, most_runners: usize) -> bool {
+    /// Queues units for their handlers, all in one go: runners that take units meanwhile would wait for each. Returns
+    /// the handlers that want a runner more, each so often, which are then counted.
+    pub(super) fn queue(
+        &self,
+        units: impl IntoIterator<Item = (usize, Unit)>,
+        most_runners: impl Fn(usize) -> usize,
+    ) -> Vec<usize> {
         let mut book = self.book();
-        book.messages += 1 + unit.rest.len();
-        book.units += 1;
-        if let Source::Lane { lane, token } = unit.source {
-            let recall = book.recall(unit.first.offset, token);
-            book.lanes.insert(
-                (lane, token),
-                HeldLane {
-                    at: unit.first.offset,
-                    done: None,
-                    reported: unit.taken,
-                    lost: false,
-                    recall,
-                },
-            );
+        let mut starts = Vec::new();
+        for (handler, unit) in units {
+            book.queue(handler, unit);
+            if book.wants_runner(handler, most_runners(handler)) {
+                starts.push(handler);
+            }
         }
-        book.queues[handler].push_back(unit);
-        book.wants_runner(handler, most_runners)
+        starts
     }
 
     /// Notes what becomes of a unit that is not handled here.
@@ -240,6 +236,22 @@ impl Book {
             recall.cancel();
         }
         recall
+    }
+
+    fn queue(&mut self, handler: usize, unit: Unit) {
+        self.messages += 1 + unit.rest.len();
+        self.units += 1;
+        if let Source::Lane { lane, token } = unit.source {
+            let held = HeldLane {
+                at: unit.first.offset,
+                done: None,
+                reported: unit.taken,
+                lost: false,
+                recall: self.recall(unit.first.offset, token),
+            };
+            self.lanes.insert((lane, token), held);
+        }
+        self.queues[handler].push_back(unit);
     }
 
     /// Counts another runner of a handler, unless it has enough. Returns whether it did.

@@ -13,8 +13,10 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Beyond this a larger batch gains nothing and only holds memory.
-    pub(super) const MOST: usize = 2000;
+    /// Holding more gains nothing and only takes memory.
+    const MOST: usize = 4000;
+    /// A larger claim gains nothing. As much again is held already, so that there is work while it is under way.
+    pub(super) const CLAIM: usize = Self::MOST / 2;
     /// Batches that follow each other faster than this could have been larger.
     const FAST: Duration = Duration::from_millis(100);
 
@@ -29,7 +31,8 @@ impl Pace {
     /// How many messages to claim, given how many are held. 0: none for now.
     pub(super) fn room(&self, held: usize) -> usize {
         if held < self.slots || held <= self.target / 2 {
-            self.target.saturating_sub(held).max(1)
+            let room = self.target.saturating_sub(held).max(1);
+            room.min(Self::CLAIM.max(self.slots))
         } else {
             0
         }
@@ -78,7 +81,8 @@ mod tests {
                 start + Duration::from_millis(millis),
             );
         }
-        assert_eq!(pace.room(0), Pace::MOST);
+        assert_eq!(pace.room(0), Pace::CLAIM);
+        assert_eq!(pace.room(Pace::MOST / 2), Pace::CLAIM);
         assert_eq!(pace.room(Pace::MOST / 2 + 1), 0);
 
         assert_eq!(pace.limited_room(0), 10);

@@ -38,12 +38,17 @@ fn unit(offsets: &[i64], source: Source, taken: Instant) -> Unit {
     }
 }
 
+/// Queues a unit. Returns whether to start another runner.
+fn queue(ledger: &Ledger, handler: usize, unit: Unit, most_runners: usize) -> bool {
+    ledger.queue([(handler, unit)], |_| most_runners) == [handler]
+}
+
 /// A ledger that holds a claim of these messages, all queued for one handler.
 fn claimed(offsets: &[i64], taken: Instant) -> Ledger {
     let ledger = Ledger::new(1);
     ledger.open_claim(*offsets.last().unwrap(), CLAIM, offsets.len(), taken);
     for &offset in offsets {
-        ledger.queue(0, unit(&[offset], Source::Claim(CLAIM), taken), 1);
+        queue(&ledger, 0, unit(&[offset], Source::Claim(CLAIM), taken), 1);
     }
     ledger
 }
@@ -129,7 +134,7 @@ fn a_run_counts_as_one_reports_its_progress_and_ends_where_it_fails() {
     const LANE: Source = Source::Lane { lane: 3, token: 9 };
     let start = Instant::now();
     let ledger = Ledger::new(1);
-    ledger.queue(0, unit(&[1, 2, 3, 4], LANE, start), 1);
+    queue(&ledger, 0, unit(&[1, 2, 3, 4], LANE, start), 1);
     assert_eq!(ledger.load(), 1);
     ledger.next(0).unwrap();
     assert!(ledger.lane_next(3, 9, 1, 2));
@@ -150,7 +155,7 @@ fn a_lost_lane_goes_on_with_nothing_and_says_nothing() {
     const LANE: Source = Source::Lane { lane: 3, token: 9 };
     let start = Instant::now();
     let ledger = Ledger::new(1);
-    ledger.queue(0, unit(&[1, 2], LANE, start), 1);
+    queue(&ledger, 0, unit(&[1, 2], LANE, start), 1);
     let recall = ledger.next(0).unwrap().recall;
     ledger.lose(&[Held {
         group_id: 5,
@@ -173,7 +178,7 @@ fn closed_it_gives_back_what_waits_and_starts_nothing() {
     assert_eq!((ledger.load(), ledger.in_work()), (1, 1));
     assert!(ledger.next(0).is_none());
     // Claimed while it was closing.
-    ledger.queue(0, unit(&[9], Source::Own(8), start), 1);
+    queue(&ledger, 0, unit(&[9], Source::Own(8), start), 1);
     assert!(ledger.next(0).is_none());
     let due = ledger.gather(start, BOUND);
     assert_eq!(said(&due.settlement.items), [(9, Outcome::Release)]);
@@ -246,7 +251,7 @@ fn a_batch_has_one_message_of_each_key_and_none_that_was_tried_before() {
         unit(&[7], Source::Own(8), start),
         unit(&[8], Source::Own(8), start),
     ] {
-        ledger.queue(0, unit, 1);
+        queue(&ledger, 0, unit, 1);
     }
     let mut batches = Vec::new();
     loop {
@@ -265,7 +270,7 @@ fn the_rest_of_a_run_is_handed_on_and_stays_held() {
     let start = Instant::now();
     let ledger = Ledger::new(2);
     let lane = Source::Lane { lane: 3, token: 9 };
-    assert!(ledger.queue(0, unit(&[1, 2], lane, start), 1));
+    assert!(queue(&ledger, 0, unit(&[1, 2], lane, start), 1));
     assert_eq!(ledger.next(0).unwrap().unit.first.offset, 1);
     assert!(ledger.next(0).is_none());
     assert!(ledger.lane_next(3, 9, 1, 2));
@@ -279,7 +284,7 @@ fn the_rest_of_a_run_is_handed_on_and_stays_held() {
     assert_eq!((ledger.load(), ledger.in_work()), (0, 0));
 
     // Closed while it waits, it goes back.
-    assert!(!ledger.queue(1, unit(&[3, 4], lane, start), 1));
+    assert!(!queue(&ledger, 1, unit(&[3, 4], lane, start), 1));
     let _ = ledger.next(1).unwrap();
     assert!(ledger.lane_next(3, 9, 3, 4));
     ledger.close();
