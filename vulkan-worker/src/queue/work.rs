@@ -102,7 +102,7 @@ impl<S: Send + Sync + 'static, H: Handler<S>> QueueWorker<S, H> {
     ///
     /// async fn work(client: Client, mails: Queue<String>) -> Result<(), RunError> {
     ///     let worker = mails.work(client, async |mail| println!("{mail}"));
-    ///     worker.with(|worker| worker.version("1.4.0")).run(Shutdown::on_signals()).await
+    ///     worker.with(|worker| worker.version("1.4.0")).run(Shutdown::new()).await
     /// }
     /// ```
     pub fn with(mut self, set: impl FnOnce(WorkerBuilder<S>) -> WorkerBuilder<S>) -> Self {
