@@ -161,11 +161,8 @@ async fn what_a_group_binds_is_declared_too() {
         .await;
     assert_eq!(bound, json!([{"kind": "a"}]));
     assert_eq!(
-        code(
-            &db,
-            "SELECT vulkan.declare_options('orders', 'audit', '{\"leese\": 3}')"
-        )
-        .await,
+        db.code("SELECT vulkan.declare_options('orders', 'audit', '{\"leese\": 3}')")
+            .await,
         "VK003"
     );
 }

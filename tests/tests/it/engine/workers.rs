@@ -27,16 +27,6 @@ async fn names(db: &TestDb) -> String {
         .await
 }
 
-async fn code(db: &TestDb, sql: &'static str) -> String {
-    let error = sqlx::query(sql).execute(&db.pool).await.unwrap_err();
-    error
-        .as_database_error()
-        .unwrap()
-        .code()
-        .unwrap()
-        .into_owned()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_is_a_row_that_goes_by_itself() {
     let db = TestDb::new().await;
@@ -91,7 +81,7 @@ async fn a_drain_is_for_one_process_and_no_other() {
         "SELECT vulkan.drain_worker('z')",
         "SELECT vulkan.drain_workers('9.9')",
     ] {
-        assert_eq!(code(&db, nobody).await, "VK009", "{nobody}");
+        assert_eq!(db.code(nobody).await, "VK009", "{nobody}");
     }
 }
 
