@@ -20,7 +20,7 @@ CREATE TABLE vulkan.workers (
     last_error_at         timestamptz,
     drain_requested_at    timestamptz
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
-COMMENT ON TABLE vulkan.workers IS 'The workers that are alive: each tells every ten seconds how it is. A row goes when its worker ends, or has not been seen for a minute; if it was asked to drain, it stays for an hour after that, lest one that hangs misses it: is_alive() tells.';
+COMMENT ON TABLE vulkan.workers IS 'The workers: each tells every ten seconds how it is. A row goes when its worker ends, or has not been seen for a minute; if it was asked to drain, it stays for an hour after that, lest one that hangs misses it: is_alive() tells.';
 COMMENT ON COLUMN vulkan.workers.instance IS 'Tells one process of a name from the next.';
 COMMENT ON COLUMN vulkan.workers.version IS 'The version of the program, as it calls itself.';
 COMMENT ON COLUMN vulkan.workers.library IS 'The client library and its version.';
@@ -107,16 +107,16 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION vulkan.worker_gone(text, text) IS 'A worker''s last word: removes its row. Returns whether it was there.';
 
-CREATE FUNCTION vulkan.worker_orders(worker text, group_ids integer[])
+CREATE FUNCTION vulkan.worker_orders(worker text, instance text, group_ids integer[])
 RETURNS TABLE (drain boolean, group_id integer, event_offset bigint, token bigint, reason text)
 LANGUAGE sql STABLE ROWS 2 AS $$
     SELECT true, NULL::integer, NULL::bigint, NULL::bigint, NULL::text
-    FROM vulkan.workers w WHERE w.name = worker AND w.drain_requested_at IS NOT NULL
+    FROM vulkan.workers w WHERE w.name = worker AND w.instance = worker_orders.instance AND w.drain_requested_at IS NOT NULL
     UNION ALL
     SELECT false, c.group_id, c."offset", c.token, c.reason
     FROM vulkan.cancel_requests c WHERE c.group_id = ANY (group_ids)
 $$;
-COMMENT ON FUNCTION vulkan.worker_orders(text, integer[]) IS 'What is asked of a worker: a row with drain set if it is to end, and a row for each message in work in these groups that was asked to stop by cancel(), whoever has it: the token tells. A worker with messages in work asks about once a second.';
+COMMENT ON FUNCTION vulkan.worker_orders(text, text, integer[]) IS 'What is asked of a worker: a row with drain set if it is to end, and a row for each message in work in these groups that was asked to stop by cancel(), whoever has it: the token tells. A worker with messages in work asks about once a second.';
 
 CREATE FUNCTION vulkan.drain_worker(worker text) RETURNS timestamptz
 LANGUAGE plpgsql AS $$
@@ -128,13 +128,13 @@ BEGIN
     WHERE w.name = worker RETURNING w.drain_requested_at, w.group_ids INTO since, served;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no worker "%"', worker
-            USING ERRCODE = 'VK009', HINT = 'Those alive: SELECT name, version, host, state FROM vulkan.workers';
+            USING ERRCODE = 'VK009', HINT = 'Those there are: SELECT name, version, host, state, seen_at FROM vulkan.workers';
     END IF;
     -- One that sleeps asks for orders when it is woken.
     PERFORM vulkan.ring(s.stream_id) FROM (SELECT DISTINCT g.stream_id FROM vulkan.groups g WHERE g.group_id = ANY (served)) s;
     RETURN since;
 END $$;
-COMMENT ON FUNCTION vulkan.drain_worker(text) IS 'Asks a worker to claim nothing more, to finish what it has, and to end, as SIGTERM does. It sees that within a second while it works or somebody publishes, else with its next sign of life, within ten. Returns since when it is asked. Raises VK009 if no worker of that name is alive.';
+COMMENT ON FUNCTION vulkan.drain_worker(text) IS 'Asks a worker to claim nothing more, to finish what it has, and to end, as SIGTERM does. It sees that within a second while it works or somebody publishes, else with its next sign of life, within ten. Returns since when it is asked. Raises VK009 if there is no worker of that name.';
 
 CREATE FUNCTION vulkan.drain_workers(version text) RETURNS integer
 LANGUAGE plpgsql AS $$
@@ -142,15 +142,15 @@ DECLARE
     asked integer;
 BEGIN
     PERFORM vulkan.drain_worker(w.name)
-    FROM (SELECT x.name FROM vulkan.workers x WHERE x.version IS NOT DISTINCT FROM drain_workers.version ORDER BY x.name FOR UPDATE) w;
+    FROM (SELECT x.name FROM vulkan.workers x WHERE x.version IS NOT DISTINCT FROM drain_workers.version AND vulkan.is_alive(x) ORDER BY x.name FOR UPDATE) w;
     GET DIAGNOSTICS asked = ROW_COUNT;
     IF asked = 0 THEN
         RAISE EXCEPTION 'no worker is of version %', coalesce(quote_literal(version), 'NULL')
-            USING ERRCODE = 'VK009', HINT = 'Those alive: SELECT name, version, host, state FROM vulkan.workers';
+            USING ERRCODE = 'VK009', HINT = 'Those there are: SELECT name, version, host, state, seen_at FROM vulkan.workers';
     END IF;
     RETURN asked;
 END $$;
-COMMENT ON FUNCTION vulkan.drain_workers(text) IS 'drain_worker() for every worker of a version (NULL: those without one). Returns how many. Raises VK009 if there is none.';
+COMMENT ON FUNCTION vulkan.drain_workers(text) IS 'drain_worker() for every worker of a version that is alive (NULL: those without one). Returns how many. Raises VK009 if there is none.';
 
 -- Options: a group has one set of them, and programs of several versions say what it is to be.
 

@@ -23,6 +23,7 @@ mod assigned;
 mod builder;
 mod claimer;
 mod elsewhere;
+mod ending;
 mod error;
 mod events;
 mod execute;

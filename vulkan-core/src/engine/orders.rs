@@ -39,16 +39,23 @@ struct Row {
 }
 
 impl Client {
-    /// What is asked of a worker that serves these groups.
+    /// What is asked of a worker, this process of its name, that serves these groups.
     ///
     /// # Errors
     ///
     /// [`Error::Database`].
-    pub async fn worker_orders(&self, worker: &str, groups: &[i32]) -> Result<Orders, Error> {
-        let (worker, groups) = (worker.to_owned(), groups.to_vec());
+    pub async fn worker_orders(
+        &self,
+        worker: &str,
+        instance: &str,
+        groups: &[i32],
+    ) -> Result<Orders, Error> {
+        let (worker, instance) = (worker.to_owned(), instance.to_owned());
+        let groups = groups.to_vec();
         let rows: Vec<Row> = answered(self.pool(), move |connection| {
             sqlx::query_as(include_str!("../../queries/worker_orders.sql"))
                 .bind(worker)
+                .bind(instance)
                 .bind(groups)
                 .fetch_all(connection)
                 .boxed()

@@ -1,10 +1,11 @@
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use vulkan_core::engine::Outcome;
 
 use super::assigned::Assigned;
+use super::ending::Ending;
 use super::events::Listeners;
 use super::execute::{BatchStops, Stops, execute, execute_batch};
 use super::recall::Recall;
@@ -25,8 +26,7 @@ pub async fn attempt<S: Sync>(
     let stops = Stops {
         recall: Recall::default(),
         leaving: &never,
-        cut: &never,
-        left: &OnceLock::new(),
+        ending: &Ending::default(),
         notice: Duration::MAX,
         watched: &Watched::alone(),
     };
@@ -44,8 +44,7 @@ pub async fn attempt_batch<S: Sync>(
     let handler = assigned(handler, max_attempts.max().unwrap_or(1));
     let stops = BatchStops {
         recalls: batch.deliveries().map(|_| Recall::default()).collect(),
-        cut: CancellationToken::new(),
-        left: &OnceLock::new(),
+        ending: &Ending::default(),
         notice: Duration::MAX,
         watched: &Watched::alone(),
     };

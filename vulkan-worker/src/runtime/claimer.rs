@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use vulkan_core::engine::Claimed;
 use vulkan_core::{Client, Error};
 
+use super::elsewhere::PAUSE;
 use super::events::{DatabaseCall, WorkerEvent};
 use super::group::Group;
 use super::ledger::{Source, Unit};
@@ -86,7 +87,11 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                         took: now - asked,
                     });
                     let some_of_it = batch.len() < room;
-                    self.hand_out(batch, solo).await;
+                    let handled = self.hand_out(batch, solo).await;
+                    if !handled {
+                        // Else it would turn all of the log that is not its own into messages put off.
+                        self.unless_stopped(tokio::time::sleep(PAUSE)).await;
+                    }
                     // At a limit, most likely: to look is cheaper than to claim in vain, and leaves the latch to others.
                     if limited && some_of_it {
                         self.unless_stopped(self.lookout.idle(&self.group)).await;
@@ -126,12 +131,14 @@ impl<S: Send + Sync + 'static> Claimer<S> {
         }
     }
 
-    /// Puts a batch into the queues, the messages of a lane as one unit, and starts runners for it.
-    async fn hand_out(&self, batch: Vec<Claimed>, mut solo: Option<OwnedSemaphorePermit>) {
+    /// Puts a batch into the queues, the messages of a lane as one unit, and starts runners for it. Returns whether a
+    /// handler takes any of it.
+    async fn hand_out(&self, batch: Vec<Claimed>, mut solo: Option<OwnedSemaphorePermit>) -> bool {
         let taken = Instant::now();
         self.open_claims(&batch, taken);
         let mut runs: HashMap<i64, VecDeque<Claimed>> = HashMap::new();
         let mut unhandled = Vec::new();
+        let mut handled = false;
         let mut placed = |first: Claimed, rest: VecDeque<Claimed>| {
             let source = match (first.lane, first.claim_hi) {
                 (Some(lane), _) => Source::Lane {
@@ -149,7 +156,10 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                 taken,
             };
             match self.group.handler_for(&unit.first.kind) {
-                Some(handler) => Some((handler, unit)),
+                Some(handler) => {
+                    handled = true;
+                    Some((handler, unit))
+                }
                 None => {
                     unhandled.push(unit);
                     None
@@ -179,6 +189,7 @@ impl<S: Send + Sync + 'static> Claimer<S> {
             let outcome = no_handler(&self.group, &unit.first).await;
             ledger.refuse(&unit, outcome);
         }
+        handled
     }
 
     /// Notes the claims of the batch before any message of them can end.

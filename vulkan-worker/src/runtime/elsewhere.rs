@@ -29,23 +29,25 @@ impl Elsewhere {
         }
     }
 
-    /// Whether somebody else takes messages of this kind, or may.
-    pub(super) async fn takes(&self, kind: &str) -> Result<bool, Error> {
-        let asked = Instant::now();
+    /// Whether somebody else takes messages of this kind, or may. Who cannot be asked may.
+    pub(super) async fn takes(&self, kind: &str) -> (bool, Option<Error>) {
         if let Some((since, takes)) = self.known().get(kind)
-            && asked.saturating_duration_since(*since) < PAUSE
+            && since.elapsed() < PAUSE
         {
-            return Ok(*takes);
+            return (*takes, None);
         }
         let client = &self.client;
         let takes = client.taken_elsewhere(self.group_id, &self.worker, kind);
-        let takes = takes.await?;
+        let (takes, error) = match takes.await {
+            Ok(takes) => (takes, None),
+            Err(error) => (true, Some(error)),
+        };
         let mut known = self.known();
         if known.len() >= MOST {
             known.clear();
         }
-        known.insert(kind.to_owned(), (asked, takes));
-        Ok(takes)
+        known.insert(kind.to_owned(), (Instant::now(), takes));
+        (takes, error)
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<String, (Instant, bool)>> {

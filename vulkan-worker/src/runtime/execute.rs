@@ -3,7 +3,7 @@ mod batch;
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
@@ -14,6 +14,7 @@ use vulkan_core::engine::Outcome;
 pub(super) use batch::{BatchStops, execute_batch};
 
 use super::assigned::Assigned;
+use super::ending::Ending;
 use super::events::{Attempt, Interruption, Listeners, WorkerEvent};
 use super::recall::Recall;
 use super::watch::Watched;
@@ -37,22 +38,12 @@ pub(super) struct Stops<'a> {
     pub(super) recall: Recall,
     /// The worker stops: a handler may want to end early.
     pub(super) leaving: &'a Arc<CancellationToken>,
-    /// The grace period is over: everything stops.
-    pub(super) cut: &'a CancellationToken,
-    /// When the worker began to stop.
-    pub(super) left: &'a OnceLock<Instant>,
+    /// The grace period may be over: everything stops.
+    pub(super) ending: &'a Ending,
     /// How long a handler whose message was cancelled may take to end, before it is dropped.
     pub(super) notice: Duration,
     /// Finds out if it blocks its thread.
     pub(super) watched: &'a Watched<'a>,
-}
-
-impl Stops<'_> {
-    /// Whether the grace period is over. Asked for each message, and of all runners the same token: so a look at
-    /// what needs no lock comes first.
-    fn is_cut(&self) -> bool {
-        self.left.get().is_some() && self.cut.is_cancelled()
-    }
 }
 
 /// What becomes of a message that was cancelled before it began. The database makes it dead, and says why.
@@ -71,7 +62,8 @@ pub(super) async fn execute<S>(
     stops: &Stops<'_>,
     listeners: &Listeners,
 ) -> Outcome {
-    if stops.is_cut() {
+    // Its lease may have been lost while it waited for its turn: then another one has it.
+    if stops.ending.is_cut() || stops.recall.is_lost() {
         return Outcome::Release;
     }
     if stops.recall.is_cancelled() {
@@ -133,9 +125,8 @@ async fn answer<S>(
         tokio::select! {
             biased;
             answer = &mut call => return Ok(answer),
-            () = stops.cut.cancelled() => {
-                let given = stops.left.get().map(Instant::elapsed);
-                ignored(Interruption::Shutdown, given.unwrap_or_default());
+            given = stops.ending.cut_off() => {
+                ignored(Interruption::Shutdown, given);
                 return Err(Outcome::Release);
             }
             () = &mut limit => {

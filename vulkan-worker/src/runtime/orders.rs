@@ -19,6 +19,7 @@ const ASK: Duration = Duration::from_secs(1);
 pub(super) struct Orders<S> {
     pub(super) client: Client,
     pub(super) worker: String,
+    pub(super) instance: String,
     pub(super) groups: Vec<Arc<Group<S>>>,
     pub(super) lookout: Arc<Lookout>,
     pub(super) listeners: Listeners,
@@ -35,7 +36,11 @@ impl<S> Orders<S> {
             if !self.lookout.rung() && !works {
                 continue;
             }
-            match self.client.worker_orders(&self.worker, &ids).await {
+            match self
+                .client
+                .worker_orders(&self.worker, &self.instance, &ids)
+                .await
+            {
                 Ok(orders) => {
                     if orders.drain {
                         self.drain.cancel();

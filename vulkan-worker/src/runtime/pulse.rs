@@ -74,7 +74,7 @@ impl<S> Pulse<S> {
         }
         let (name, instance) = (&self.card.name, &self.card.instance);
         if let Err(error) = self.client.worker_gone(name, instance).await {
-            // The row goes within two minutes.
+            // The row goes by itself.
             self.trouble(&error);
         }
     }

@@ -2,7 +2,7 @@ mod batch;
 
 use std::collections::VecDeque;
 use std::pin::pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -11,6 +11,7 @@ use vulkan_core::engine::{Claimed, Outcome};
 
 use super::assigned::Assigned;
 use super::elsewhere::PAUSE;
+use super::ending::Ending;
 use super::events::{Attempt, DatabaseCall, Interruption, WorkerEvent};
 use super::execute::{Stops, execute};
 use super::group::Group;
@@ -34,9 +35,7 @@ pub(super) struct Crew<S> {
     /// Tells all handlers that the worker stops.
     pub(super) leaving: Arc<CancellationToken>,
     /// Ends all handlers.
-    pub(super) cut: CancellationToken,
-    /// When it began to stop.
-    pub(super) left: Arc<OnceLock<Instant>>,
+    pub(super) ending: Arc<Ending>,
     /// How long a handler whose message was cancelled may take to end.
     pub(super) notice: Duration,
     pub(super) health: Arc<Health>,
@@ -50,8 +49,7 @@ impl<S> Clone for Crew<S> {
             slots: Arc::clone(&self.slots),
             runners: self.runners.clone(),
             leaving: Arc::clone(&self.leaving),
-            cut: self.cut.clone(),
-            left: Arc::clone(&self.left),
+            ending: Arc::clone(&self.ending),
             notice: self.notice,
             health: Arc::clone(&self.health),
         }
@@ -102,8 +100,7 @@ impl<S: Send + Sync + 'static> Crew<S> {
         let stops = Stops {
             recall,
             leaving: &self.leaving,
-            cut: &self.cut,
-            left: &self.left,
+            ending: &self.ending,
             notice: self.notice,
             watched,
         };
@@ -281,13 +278,10 @@ fn lane_step<S>(
 /// What becomes of a message of a kind that no handler here takes. Another release may have one for it: while that is
 /// rolled out, the message waits for it.
 pub(super) async fn no_handler<S>(group: &Group<S>, message: &Claimed) -> Outcome {
-    let elsewhere = match group.elsewhere.takes(&message.kind).await {
-        Ok(elsewhere) => elsewhere,
-        Err(error) => {
-            group.trouble(DatabaseCall::Elsewhere, &error);
-            true
-        }
-    };
+    let (elsewhere, error) = group.elsewhere.takes(&message.kind).await;
+    if let Some(error) = error {
+        group.trouble(DatabaseCall::Elsewhere, &error);
+    }
     let attempt = Attempt::unhandled(&group.stream, &group.name, group.max_attempts(), message);
     group.failures.note(&attempt, message.token);
     group

@@ -11,6 +11,7 @@ use vulkan_core::engine::Bell;
 use vulkan_core::{Client, Schedule};
 
 use super::claimer::Claimer;
+use super::ending::CutOnDrop;
 use super::error::RunError;
 use super::events::{Listeners, WorkerEvent};
 use super::group::Group;
@@ -158,13 +159,12 @@ impl<S: Send + Sync + 'static> Worker<S> {
             slots: Slots::new(self.settings.slots, self.classes()),
             runners: TaskTracker::new(),
             leaving: Arc::default(),
-            cut: CancellationToken::new(),
-            left: Arc::default(),
+            ending: Arc::default(),
             notice: self.settings.notice,
             health: Arc::clone(&health),
         };
         // Dropped early, everything stops.
-        let _cut = crew.cut.clone().drop_guard();
+        let _cut = CutOnDrop(Arc::clone(&crew.ending));
         let stop = CancellationToken::new();
         let _stop = stop.clone().drop_guard();
         let (finish, finished) = watch::channel(None);
@@ -219,7 +219,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         }
 
         self.listeners.tell(&WorkerEvent::Stopping { worker });
-        let _ = crew.left.set(Instant::now());
+        crew.ending.begin();
         stop.cancel();
         crew.leaving.cancel();
         groups.iter().for_each(|group| group.ledger.close());
@@ -275,7 +275,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
             worker: &self.settings.name,
             messages: running,
         });
-        crew.cut.cancel();
+        crew.ending.cut();
         // A claim under way hands out what nobody would give back.
         let gone = async {
             while claimers.join_next().await.is_some() {}
@@ -317,6 +317,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         let orders = Orders {
             client: self.client.clone(),
             worker: self.settings.name.clone(),
+            instance: self.settings.instance.clone(),
             groups: groups.to_vec(),
             lookout: Arc::clone(lookout),
             listeners: self.listeners.clone(),

@@ -61,6 +61,13 @@ async fn a_drain_is_for_one_process_and_no_other() {
     beat(&db, "c", "1", None).await;
     db.run("SELECT vulkan.drain_worker('a')").await;
     assert!(beat(&db, "a", "1", Some("1.4")).await.drain);
+    let ordered: Vec<bool> = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM vulkan.worker_orders('a', i, '{}') WHERE drain) FROM unnest(ARRAY['1', '2']) i",
+    )
+    .fetch_all(&db.pool)
+    .await
+    .unwrap();
+    assert_eq!(ordered, [true, false]);
     assert!(!beat(&db, "b", "1", Some("1.5")).await.drain);
     // The next process of that name starts afresh.
     assert!(!beat(&db, "a", "2", Some("1.4")).await.drain);
@@ -101,6 +108,8 @@ async fn who_hangs_and_comes_back_finds_that_it_is_to_drain() {
             .is_empty()
     );
     assert_eq!(names(&db).await, "b hangs");
+    // Nor is it one of those to end.
+    assert_eq!(db.code("SELECT vulkan.drain_workers('1.4')").await, "VK009");
     assert!(beat(&db, "hangs", "1", Some("1.4")).await.drain);
     // In the end it is forgotten.
     db.run("UPDATE vulkan.workers SET seen_at = clock_timestamp() - interval '2 hours', drain_requested_at = drain_requested_at - interval '1 hour'")

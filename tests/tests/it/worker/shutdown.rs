@@ -247,6 +247,32 @@ async fn a_handler_that_never_yields_does_not_hold_up_the_end() {
     db.check().await;
 }
 
+/// As in a `select!` of the caller's.
+#[tokio::test]
+async fn a_worker_that_is_dropped_begins_nothing_more() {
+    let db = TestDb::new().await;
+    let (gate, mut came) = Gate::new();
+    // One at a time of kind a, in a group that takes more.
+    let narrow = waits_at(&gate, options("one").kinds(["a"]).concurrency(1));
+    let wide = on(options("one").kinds(["b"]).concurrency(7), |_| {
+        Box::pin(async { Ok(()) })
+    });
+    drop(gate);
+    let mut tx = db.pool.begin().await.unwrap();
+    for _ in 0..10 {
+        Publish::new("a").send(&mut *tx).await;
+    }
+    tx.commit().await.unwrap();
+    let worker = db.worker().await.register(narrow).register(wide);
+    let worker = worker.build().unwrap();
+    let run = tokio::spawn(worker.run(vulkan::Shutdown::new()));
+    came.next().await;
+    run.abort();
+    assert!(run.await.unwrap_err().is_cancelled());
+    assert_eq!(came.rest().await, [0; 0]);
+    assert_eq!(db.count("one", "processing").await, 8);
+}
+
 #[tokio::test]
 async fn any_future_can_be_the_signal() {
     let db = TestDb::new().await;

@@ -1,15 +1,14 @@
 use std::panic::AssertUnwindSafe;
-use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::join_all;
-use tokio_util::sync::CancellationToken;
 use vulkan_core::engine::Outcome;
 
 use super::{NO_HEED, NOTICE, TIMED_OUT, panic_text, save_checkpoint, wait};
 use crate::handler::{Batch, Disposition, HandlerError, Result, TxError};
 use crate::runtime::assigned::Assigned;
+use crate::runtime::ending::Ending;
 use crate::runtime::events::{Attempt, Interruption, Listeners, WorkerEvent};
 use crate::runtime::recall::Recall;
 use crate::runtime::watch::Watched;
@@ -19,10 +18,8 @@ use crate::runtime::watch::Watched;
 pub(in crate::runtime) struct BatchStops<'a> {
     /// The message in that place is called back.
     pub(in crate::runtime) recalls: Vec<Recall>,
-    /// The grace period is over: everything stops.
-    pub(in crate::runtime) cut: CancellationToken,
-    /// When the worker began to stop.
-    pub(in crate::runtime) left: &'a OnceLock<Instant>,
+    /// The grace period may be over: everything stops.
+    pub(in crate::runtime) ending: &'a Ending,
     /// How long a handler may take to end whose messages are all cancelled, before it is dropped.
     pub(in crate::runtime) notice: Duration,
     /// Finds out if it blocks its thread.
@@ -98,27 +95,32 @@ async fn attempt<S>(
     stops: &BatchStops<'_>,
     listeners: &Listeners,
 ) -> End {
-    if stops.cut.is_cancelled() {
+    if stops.ending.is_cut() {
         return End::Interrupted(Interruption::Shutdown);
     }
-    // Each delivery is told of its own lease; only without any there is nothing left to do.
-    let all_lost = join_all(batch.deliveries().zip(&stops.recalls).map(
+    // Each delivery is told of its own lease, and whether its message is cancelled. The others go on, so only when
+    // nobody wants any of it is the batch dropped.
+    let all_recalled = join_all(batch.deliveries().zip(&stops.recalls).map(
         |(delivery, recall)| async move {
-            recall.lost().await;
+            let why = tokio::select! {
+                () = recall.lost() => Interruption::LeaseLost,
+                () = recall.cancelled() => Interruption::Cancelled,
+            };
             delivery.cancellation.cancel();
-        },
-    ));
-    // Told, too, is each whose message is cancelled: the others go on, so only if all are is the batch dropped for it.
-    let all_cancelled = join_all(batch.deliveries().zip(&stops.recalls).map(
-        |(delivery, recall)| async move {
-            recall.cancelled().await;
-            delivery.cancellation.cancel();
-            tokio::time::sleep(stops.notice).await;
-            listeners.tell(&WorkerEvent::CancellationIgnored {
-                attempt: Attempt::of(&handler.name, delivery),
-                why: Interruption::Cancelled,
-                given: stops.notice,
-            });
+            let given = match why {
+                Interruption::Cancelled => stops.notice,
+                _ => NOTICE,
+            };
+            tokio::time::sleep(given).await;
+            if why == Interruption::Cancelled {
+                let attempt = Attempt::of(&handler.name, delivery);
+                listeners.tell(&WorkerEvent::CancellationIgnored {
+                    attempt,
+                    why,
+                    given,
+                });
+            }
+            why
         },
     ));
     let call = watched(handler, batch, stops, call);
@@ -135,9 +137,8 @@ async fn attempt<S>(
     let answer = tokio::select! {
         biased;
         answer = &mut call => answer,
-        () = stops.cut.cancelled() => {
-            let given = stops.left.get().map(Instant::elapsed);
-            ignored(Interruption::Shutdown, given.unwrap_or_default());
+        given = stops.ending.cut_off() => {
+            ignored(Interruption::Shutdown, given);
             return End::Interrupted(Interruption::Shutdown);
         }
         () = wait(handler.timeout) => {
@@ -148,11 +149,11 @@ async fn attempt<S>(
             let limit = handler.timeout.unwrap_or(Duration::MAX);
             return End::Text(format!("{TIMED_OUT} {limit:?}"));
         }
-        _ = all_cancelled => return End::Text(NO_HEED.into()),
-        _ = all_lost => {
-            if tokio::time::timeout(NOTICE, &mut call).await.is_err() {
-                ignored(Interruption::LeaseLost, NOTICE);
+        whys = all_recalled => {
+            if whys.contains(&Interruption::Cancelled) {
+                return End::Text(NO_HEED.into());
             }
+            ignored(Interruption::LeaseLost, NOTICE);
             return End::Interrupted(Interruption::LeaseLost);
         }
     };

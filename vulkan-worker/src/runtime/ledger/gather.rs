@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use vulkan_core::engine::{Fate, Item, Outcome, Settlement, Verdict};
 
-use super::{Ledger, REPORT_EVERY, Source};
+use super::{Ledger, REPORT_EVERY, Running, Source};
 
 /// What is due to be settled, and what has to be noted once it is.
 #[derive(Debug, Default)]
@@ -44,8 +44,17 @@ impl Ledger {
         };
         book.claims.retain(|&token, claim| {
             let over = deadline.is_some_and(|deadline| claim.taken <= deadline);
-            if claim.outstanding > 0 && !over {
-                return true;
+            if claim.outstanding > 0 {
+                // What is neither queued nor in work is on its way to there, or its fate is being asked for: closed
+                // now, the claim would mark it done.
+                let in_work = || {
+                    let running = book.running.iter();
+                    let of_it = |running: &Running| running.source == Source::Claim(token);
+                    running.filter(|(_, running)| of_it(running)).count()
+                };
+                if !over || in_work() < claim.outstanding {
+                    return true;
+                }
             }
             let said = due.settlement.items.len();
             due.settlement.claims.push((claim.hi, token));

@@ -169,6 +169,34 @@ fn a_lost_lane_goes_on_with_nothing_and_says_nothing() {
     assert!(ledger.gather(start + BOUND, BOUND).is_empty());
 }
 
+/// It is asked who else may take its kind.
+#[test]
+fn a_claim_stays_open_for_what_is_neither_queued_nor_in_work() {
+    let start = Instant::now();
+    let ledger = Ledger::new(1);
+    ledger.open_claim(3, CLAIM, 3, start);
+    for offset in [1, 2] {
+        queue(&ledger, 0, unit(&[offset], Source::Claim(CLAIM), start), 1);
+    }
+    let taken = ledger.next(0).unwrap();
+    let due = ledger.gather(start + BOUND, BOUND);
+    assert!(due.is_empty(), "the second is given back with the claim");
+    assert_eq!(
+        (ledger.hold(5, Some(start + BOUND)).len(), ledger.load()),
+        (1, 1)
+    );
+    let outcome = Outcome::Snooze { after: BOUND };
+    ledger.refuse(&unit(&[3], Source::Claim(CLAIM), start), outcome.clone());
+    let due = ledger.gather(start + BOUND, BOUND);
+    assert_eq!(due.settlement.claims, [(3, CLAIM)]);
+    let said = said(&due.settlement.items);
+    assert_eq!(
+        said,
+        [(2, Outcome::Release), (3, outcome), (1, Outcome::Running)]
+    );
+    ledger.end(taken.run.unwrap(), Outcome::Done);
+}
+
 #[test]
 fn closed_it_gives_back_what_waits_and_starts_nothing() {
     let start = Instant::now();

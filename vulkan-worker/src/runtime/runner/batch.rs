@@ -1,9 +1,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use vulkan_core::engine::Outcome;
+
 use super::{Crew, lane_step};
 use crate::handler::{Batch, Cancellation, TxSlot};
 use crate::layer::HandlerCall;
+use crate::runtime::assigned::Assigned;
 use crate::runtime::events::{Attempt, WorkerEvent};
 use crate::runtime::execute::{BatchStops, execute_batch, not_begun};
 use crate::runtime::group::Group;
@@ -19,24 +22,24 @@ impl<S: Send + Sync + 'static> Crew<S> {
         taken: Vec<Taken>,
         watched: &Watched<'_>,
     ) {
-        let (cancelled, mut taken): (Vec<_>, Vec<_>) = taken
+        let assigned = &group.handlers[handler];
+        let _permit = assigned.permit().await;
+        // While they waited for their turn.
+        let (recalled, mut taken): (Vec<_>, Vec<_>) = taken
             .into_iter()
-            .partition(|taken| taken.recall.is_cancelled());
-        for taken in cancelled {
-            self.not_begun(group, taken);
+            .partition(|taken| taken.recall.is_cancelled() || taken.recall.is_lost());
+        for taken in recalled {
+            self.not_begun(group, assigned, taken);
         }
         if taken.is_empty() {
             return;
         }
         // Payloads are read in the order of the log, as far as runs of keys allow.
         taken.sort_unstable_by_key(|taken| taken.unit.first.offset);
-        let assigned = &group.handlers[handler];
-        let _permit = assigned.permit().await;
         let tx = Arc::new(TxSlot::new(&self.tx));
         let stops = BatchStops {
             recalls: taken.iter().map(|taken| taken.recall.clone()).collect(),
-            cut: self.cut.clone(),
-            left: &self.left,
+            ending: &self.ending,
             notice: self.notice,
             watched,
         };
@@ -71,24 +74,42 @@ impl<S: Send + Sync + 'static> Crew<S> {
         span.processed(outcomes.iter().map(|(outcome, why)| (outcome, *why)));
         let took = begun.elapsed();
 
+        let mut go_on = Vec::new();
         let ends = batch.deliveries().zip(outcomes).zip(places);
         for ((delivery, (outcome, why)), (offset, token, source, run, mut rest, _solo)) in ends {
             let attempt = Attempt::of(&assigned.name, delivery);
             group.ended(attempt, token, &outcome, why, took);
             if let Source::Lane { lane, token } = source {
-                if let Some(next) = lane_step(group, (lane, token), offset, outcome, &mut rest) {
-                    self.go_on(group, next, rest).await;
-                }
+                let next = lane_step(group, (lane, token), offset, outcome, &mut rest);
+                go_on.extend(next.map(|next| (next, rest)));
             } else if let Some(run) = run {
                 group.ledger.end(run, outcome);
             }
         }
+        // Once all have ended: it may have to wait for the database.
+        for (next, rest) in go_on {
+            self.go_on(group, next, rest).await;
+        }
     }
 
-    /// Ends a message that was cancelled before it began. The database makes it dead.
-    fn not_begun(&self, group: &Arc<Group<S>>, taken: Taken) {
-        let Taken { unit, run, .. } = taken;
-        let outcome = not_begun();
+    /// Ends a message that was cancelled before it began, which the database makes dead, or whose lease was lost.
+    fn not_begun(&self, group: &Arc<Group<S>>, handler: &Assigned<S>, taken: Taken) {
+        let Taken { unit, run, recall } = taken;
+        let outcome = if recall.is_lost() {
+            Outcome::Release
+        } else {
+            let attempt = Attempt {
+                handler: &handler.name,
+                ..Attempt::unhandled(
+                    &group.stream,
+                    &group.name,
+                    group.max_attempts(),
+                    &unit.first,
+                )
+            };
+            group.failures.note(&attempt, unit.first.token);
+            not_begun()
+        };
         match (unit.source, run) {
             (Source::Lane { lane, token }, _) => {
                 let mut rest = unit.rest;

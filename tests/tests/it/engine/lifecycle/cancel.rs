@@ -157,7 +157,7 @@ async fn what_was_asked_to_stop_ends_dead_or_done() {
                 assert_eq!(cancel(&group, offset).await, "processing", "{what}");
                 assert_eq!(group.status(offset).await, Some(("processing".into(), 1)));
                 let asked: (i64, i64, Option<String>) = sqlx::query_as(
-                    "SELECT event_offset, token, reason FROM vulkan.worker_orders('w', ARRAY[$1])",
+                    "SELECT event_offset, token, reason FROM vulkan.worker_orders('w', '1', ARRAY[$1])",
                 )
                 .bind(group.id)
                 .fetch_one(&db.pool)

@@ -62,6 +62,15 @@ impl Keeper {
         offsets
     }
 
+    /// Who else comes, until no handler is left that could.
+    pub(crate) async fn rest(&mut self) -> Vec<i64> {
+        let mut rest = Vec::new();
+        while let Some(offset) = within("the last handler to go", self.came.recv()).await {
+            rest.push(offset);
+        }
+        rest
+    }
+
     /// Whether anything came that was not asked for.
     pub(crate) fn nothing_else(&mut self) -> bool {
         self.came.try_recv().is_err()
