@@ -11,7 +11,7 @@ use crate::within;
 /// A worker that runs beside the test, until it is stopped or dropped.
 ///
 /// Most tests want [`TestApp::drain`](crate::TestApp::drain). This one is for what happens while a worker works. Dropped, it
-/// stops at once, as a process that is killed: what it holds keeps its lease.
+/// stops at once, as a process that is killed: what its handlers have begun keeps its lease.
 ///
 /// # Examples
 ///

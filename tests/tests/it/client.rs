@@ -1,5 +1,8 @@
 //! The Rust client, as a program uses it.
 
+/// Messages are claimed for who waits for them.
+mod claim;
+
 /// What fails says what failed, whether it passes, and what to do.
 mod errors;
 

@@ -1,7 +1,9 @@
+mod brought;
+
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use futures::FutureExt;
+use futures::TryFutureExt;
 use serde_json::value::RawValue;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
@@ -10,6 +12,7 @@ use sqlx::{FromRow, Row};
 use crate::client::Client;
 use crate::detach::answered;
 use crate::error::Error;
+use brought::Brought;
 
 /// A message as it is handed out.
 pub struct Claimed {
@@ -90,7 +93,7 @@ impl Client {
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it still runs to its end: what it claimed then stays leased until the lease runs out.
+    /// Dropped, it still runs to its end, and what it claimed is given back, no attempt spent.
     pub async fn claim(
         &self,
         group_id: i32,
@@ -136,17 +139,22 @@ impl Client {
         max_lanes: i32,
         take_solo: bool,
     ) -> Result<Vec<Claimed>, Error> {
-        let worker = worker.to_owned();
-        let claimed = answered(self.pool(), move |connection| {
-            sqlx::query_as(sql)
+        let (client, worker) = (self.clone(), worker.to_owned());
+        let brought = answered(self.pool(), move |connection| {
+            let claimed = sqlx::query_as(sql)
                 .bind(group_id)
                 .bind(worker)
                 .bind(max_messages)
                 .bind(max_lanes)
                 .bind(take_solo)
-                .fetch_all(connection)
-                .boxed()
+                .fetch_all(connection);
+            let on_its_way = claimed.map_ok(move |messages| Brought {
+                client,
+                group_id,
+                messages,
+            });
+            Box::pin(on_its_way)
         });
-        Ok(claimed.await?)
+        Ok(brought.await?.take())
     }
 }

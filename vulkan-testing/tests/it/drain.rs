@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use vulkan::{Client, Delivery, DryRun, Event, HandlerError, State, Tx, handler};
+use vulkan::{Client, Delivery, DryRun, Event, HandlerError, State, Tx, WorkerEvent, handler};
 use vulkan_testing::{Running, TestApp, until};
 
 use crate::support::{OrderPlaced, audit, failure, message};
@@ -166,18 +166,15 @@ async fn a_worker_that_cannot_be_built_says_why() {
 async fn what_a_killed_worker_held_is_drained_when_its_leases_are_lost() {
     let app = TestApp::new().await;
     let offset = app.publish(&OrderPlaced { id: 1 }).await;
-    let running = Running::start(
-        app.worker()
-            .register_with(hang, |options| options.name("first")),
-    );
+    let (tell, begun) = std::sync::mpsc::channel();
+    let worker = app.worker().on_event(move |event| {
+        if let WorkerEvent::Begun { .. } = event {
+            let _ = tell.send(());
+        }
+    });
+    let running = Running::start(worker.register_with(hang, |options| options.name("first")));
     let group = app.group("orders", "hanging");
-    app.client().create_stream("orders").await.unwrap();
-    until("the message to be in work", async || {
-        let all = app.client().inspect(offset).await.unwrap();
-        all.iter()
-            .any(|one| one.status == vulkan::Status::Processing)
-    })
-    .await;
+    until("the handler to begin", async || begun.try_recv().is_ok()).await;
     // As a process that is killed.
     drop(running);
     group.assert_processing(1).await;

@@ -12,7 +12,11 @@ impl<T: Serialize> Queue<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Name`] if the queue's name is not valid.
+    /// [`Error::Name`] if the queue's name is not valid, and those of the database.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it still runs to its end.
     pub async fn create(&self, client: &Client) -> Result<(), Error> {
         client.create_stream(self.name).await?;
         Ok(())

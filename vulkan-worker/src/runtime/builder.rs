@@ -247,7 +247,8 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
         self
     }
 
-    /// Sets the name by which leases and records know this worker. It must be its own.
+    /// Sets the name by which leases and records know this worker. It must be unique per process: two of one name would
+    /// share a row of `vulkan.workers`, and a drain asked of one could be forgotten.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.settings.name = name.into();
         self
@@ -376,6 +377,10 @@ impl<S: Send + Sync + 'static> WorkerBuilder<S> {
     /// # Errors
     ///
     /// [`RunError::Build`] for every mistake there is, else as [`Worker::run`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Worker::run`]: dropped, it stops at once without reporting.
     pub async fn run(self, shutdown: impl IntoShutdown) -> Result<(), RunError> {
         self.build()?.run(shutdown).await
     }

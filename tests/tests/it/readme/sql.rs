@@ -1,11 +1,20 @@
-//! What the README does from SQL alone.
+//! What the README and the guides do from SQL alone.
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::{README, blocks};
+use super::{README, blocks, guides};
 use crate::support::TestDb;
 
 const SESSION: &str = "\n### From SQL alone\n";
+
+/// What the SQL of the guides finds there.
+const BEFORE_A_GUIDE: &str = "
+    SELECT vulkan.create_stream(s) FROM unnest('{orders, exports, chores}'::text[]) s;
+    SELECT vulkan.create_group('orders', g) FROM unnest('{billing, payments, ledger}'::text[]) g;
+    SELECT vulkan.create_group('exports', 'render');
+    SELECT vulkan.publish('orders', 'order.placed', '{}') FROM generate_series(1, 42);
+    SELECT vulkan.worker_beat('host:4711:5f0c9a31', 'this process', version => '1.4.2');
+";
 
 #[tokio::test]
 async fn the_sql_runs_as_it_stands() {
@@ -40,6 +49,30 @@ async fn the_session_goes_as_it_says() {
         .await;
     assert_eq!(done, 3);
     db.check().await;
+}
+
+#[tokio::test]
+async fn the_sql_of_the_guides_runs_as_it_stands() {
+    let mut with_sql = Vec::new();
+    for (guide, text) in guides() {
+        let inline = text.split('`').filter(|code| {
+            let in_a_line = !code.contains('\n');
+            in_a_line && code.starts_with("SELECT ")
+        });
+        let code: Vec<&str> = blocks(&text, "sql").chain(inline).collect();
+        if code.is_empty() {
+            continue;
+        }
+        let db = TestDb::new().await;
+        let mut connection = db.connect().await;
+        run(&mut connection, BEFORE_A_GUIDE).await;
+        for statements in code {
+            run(&mut connection, statements).await;
+        }
+        db.check().await;
+        with_sql.push(guide);
+    }
+    assert!(with_sql.len() > 6, "SQL was found in {with_sql:?} alone");
 }
 
 /// Runs each statement in a transaction of its own, as psql does.

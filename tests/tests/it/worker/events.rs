@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use serde_json::json;
-use vulkan::{HandlerError, WorkerBuilder, WorkerEvent};
+use vulkan::{DryRun, HandlerError, WorkerBuilder, WorkerEvent};
 
 use super::support::{Gate, Running, on, options, until, waits_at};
 use crate::support::{Publish, TestDb};
@@ -335,4 +335,46 @@ async fn the_log_tells_what_fails_and_gives_away_no_payload_and_no_key() {
         "{stopped:#?}"
     );
     assert!(log.of("canary").is_empty());
+}
+
+#[tokio::test]
+async fn what_is_cancelled_in_work_has_failed_and_is_dead() {
+    let db = TestDb::new().await;
+    let heard = Heard::default();
+    let handler = on(options("cancelled"), |delivery| {
+        Box::pin(async move {
+            match delivery.kind() {
+                "heeds" => delivery.cancelled().await,
+                _ => std::future::pending().await,
+            }
+            Err("half way".into())
+        })
+    });
+    let builder = db.worker().await.notice(Duration::from_millis(100));
+    let running = Running::start(heard.to(builder).register(handler));
+    let client = db.client().await;
+    for kind in ["heeds", "does-not"] {
+        let offset = Publish::new(kind).send(&db.pool).await;
+        heard.until(&format!("begun {kind}")).await;
+        client
+            .cancel("orders", "cancelled", offset, None, DryRun::No)
+            .await
+            .unwrap();
+        heard
+            .until(&format!("dead cancelled cancelled {kind} 1"))
+            .await;
+    }
+    running.stop().await.unwrap();
+    let failed = |line: &&String| line.starts_with("failed");
+    let lines = heard.lines();
+    assert_eq!(
+        lines.iter().filter(failed).collect::<Vec<_>>(),
+        [
+            "failed heeds 1 half way None false",
+            "failed does-not 1 it did not end when it was told to None false",
+        ]
+    );
+    assert_eq!(heard.count("ignored"), 1);
+    assert_eq!(heard.count("ignored does-not Cancelled"), 1);
+    assert_eq!(heard.count("interrupted"), 0);
 }

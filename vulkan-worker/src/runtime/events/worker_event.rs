@@ -139,7 +139,8 @@ pub enum WorkerEvent<'a> {
         /// How long it ran.
         took: Duration,
     },
-    /// An attempt failed: by an error, a panic, or its timeout.
+    /// An attempt failed: by an error, a panic, or its timeout; or its message was cancelled before it began, or
+    /// without it taking heed.
     #[non_exhaustive]
     Failed {
         /// Which one, with what.
@@ -148,7 +149,8 @@ pub enum WorkerEvent<'a> {
         error: &'a str,
         /// The delay before the next attempt; `None` leaves it to the backoff of the group.
         after: Option<Duration>,
-        /// No attempt follows, as far as the worker knows; [`Dead`](WorkerEvent::Dead) tells for sure.
+        /// No attempt follows, as far as the worker knows; [`Dead`](WorkerEvent::Dead) tells for sure, and of a message
+        /// that was cancelled it alone.
         last: bool,
         /// How long it ran.
         took: Duration,
