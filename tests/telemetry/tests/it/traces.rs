@@ -311,7 +311,7 @@ async fn what_is_put_off_is_deferred_and_begins_a_trace_of_its_own() {
         assert!(second.is_root());
         let deferred = &deferred[nth];
         assert!(deferred.kind == SpanKind::Client && deferred.is_root() && !deferred.failed);
-        assert!(first.begin <= deferred.begin && deferred.end <= second.begin);
+        assert!(first.begin <= deferred.begin && deferred.begin <= second.begin);
         deferred.has_exactly(&[
             ("messaging.client.id", "worker-1"),
             ("messaging.consumer.group.name", "patient"),
