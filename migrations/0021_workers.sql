@@ -20,7 +20,7 @@ CREATE TABLE vulkan.workers (
     last_error_at         timestamptz,
     drain_requested_at    timestamptz
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
-COMMENT ON TABLE vulkan.workers IS 'The workers that are alive: each tells every ten seconds how it is. A row goes when its worker ends, or has not been seen for a minute.';
+COMMENT ON TABLE vulkan.workers IS 'The workers that are alive: each tells every ten seconds how it is. A row goes when its worker ends, or has not been seen for a minute; if it was asked to drain, it stays for an hour after that, lest one that hangs misses it: is_alive() tells.';
 COMMENT ON COLUMN vulkan.workers.instance IS 'Tells one process of a name from the next.';
 COMMENT ON COLUMN vulkan.workers.version IS 'The version of the program, as it calls itself.';
 COMMENT ON COLUMN vulkan.workers.library IS 'The client library and its version.';
@@ -31,6 +31,10 @@ COMMENT ON COLUMN vulkan.workers.ignored_cancellations IS 'How many handlers wer
 COMMENT ON COLUMN vulkan.workers.stuck_handlers IS 'How many handlers block their thread now: nothing can end them but the end of the process.';
 COMMENT ON COLUMN vulkan.workers.last_error IS 'The last call to the database that failed, as the worker saw it.';
 COMMENT ON COLUMN vulkan.workers.drain_requested_at IS 'When drain_worker() asked it to end.';
+
+CREATE FUNCTION vulkan.is_alive(worker vulkan.workers) RETURNS boolean
+LANGUAGE sql STABLE AS $$ SELECT worker.seen_at > clock_timestamp() - interval '1 minute' $$;
+COMMENT ON FUNCTION vulkan.is_alive(vulkan.workers) IS 'Whether a worker has given a sign of life within the last minute.';
 
 CREATE FUNCTION vulkan.worker_beat(
     worker text, instance text, state text DEFAULT 'running', version text DEFAULT NULL, library text DEFAULT NULL,
@@ -53,6 +57,9 @@ BEGIN
     WHERE w.name = worker AND w.instance = worker_beat.instance
     RETURNING w.drain_requested_at IS NOT NULL INTO drain;
     IF NOT FOUND THEN
+        -- Everybody reads these patterns.
+        PERFORM vulkan.kind_regex(k.value) FROM jsonb_array_elements(worker_beat.handlers) h
+        CROSS JOIN LATERAL jsonb_array_elements_text(h.value -> 'kinds') k;
         -- The first one, or one after a silence so long that the row has gone, or the next process of the name.
         INSERT INTO vulkan.workers AS w (name, instance, version, library, host, pid, started_at, seen_at, state, slots, slots_used,
             group_ids, handlers, ignored_cancellations, stuck_handlers, last_error, last_error_at)
@@ -69,7 +76,7 @@ BEGIN
     END IF;
     PERFORM vulkan.forget_workers();
     SELECT array_agg(DISTINCT coalesce(o.version, '')) INTO other_versions FROM vulkan.workers o
-    WHERE o.group_ids && worker_beat.group_ids AND o.version IS DISTINCT FROM worker_beat.version;
+    WHERE o.group_ids && worker_beat.group_ids AND o.version IS DISTINCT FROM worker_beat.version AND vulkan.is_alive(o);
     RETURN NEXT;
 END $$;
 COMMENT ON FUNCTION vulkan.worker_beat(text, text, text, text, text, text, integer, interval, integer, integer, integer[], jsonb, bigint, integer, text, interval) IS
@@ -82,12 +89,15 @@ DECLARE
     forgotten integer;
 BEGIN
     DELETE FROM vulkan.workers w USING (
-        SELECT x.name FROM vulkan.workers x WHERE x.seen_at < clock_timestamp() - interval '1 minute' FOR UPDATE SKIP LOCKED) old
+        -- One that hangs, and is asked to drain for that, must find the request when it comes back.
+        SELECT x.name FROM vulkan.workers x
+        WHERE NOT vulkan.is_alive(x) AND coalesce(x.drain_requested_at < clock_timestamp() - interval '1 hour', true)
+        FOR UPDATE SKIP LOCKED) old
     WHERE w.name = old.name;
     GET DIAGNOSTICS forgotten = ROW_COUNT;
     RETURN forgotten;
 END $$;
-COMMENT ON FUNCTION vulkan.forget_workers() IS 'Internal. Removes the workers that have not been seen for a minute. Whoever beats or maintains does it.';
+COMMENT ON FUNCTION vulkan.forget_workers() IS 'Internal. Removes the workers that have not been seen for a minute, those asked to drain an hour after that was asked. Whoever beats or maintains does it.';
 
 CREATE FUNCTION vulkan.worker_gone(worker text, instance text) RETURNS boolean
 LANGUAGE plpgsql AS $$
@@ -157,6 +167,27 @@ CREATE TABLE vulkan.declarations (
 COMMENT ON TABLE vulkan.declarations IS 'What programs of the highest version so far have declared a group''s options to be. The latest one stands.';
 COMMENT ON COLUMN vulkan.declarations.version_key IS 'The numbers of the version, by which versions are compared.';
 COMMENT ON COLUMN vulkan.declarations.declared_at IS 'When these options were declared first: to declare the same again is not news.';
+
+CREATE FUNCTION vulkan.taken_elsewhere(group_id integer, worker text, kind text) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (
+        SELECT FROM vulkan.groups g
+        JOIN vulkan.streams s ON s.stream_id = g.stream_id
+        JOIN vulkan.workers w ON g.group_id = ANY (w.group_ids)
+        CROSS JOIN LATERAL jsonb_array_elements(w.handlers) h
+        WHERE g.group_id = taken_elsewhere.group_id AND w.name <> worker AND w.state = 'running' AND w.drain_requested_at IS NULL
+          AND vulkan.is_alive(w)
+          AND h.value ->> 'stream' = s.name AND h.value ->> 'group' = g.name
+          AND (coalesce(jsonb_array_length(h.value -> 'kinds'), 0) = 0
+               OR EXISTS (SELECT FROM jsonb_array_elements_text(h.value -> 'kinds') k
+                          WHERE taken_elsewhere.kind ~ ('^(' || vulkan.kind_regex(k.value) || ')$'))))
+    -- Who has just declared what the group binds gives its first sign of life after that.
+    OR EXISTS (
+        SELECT FROM vulkan.declarations d
+        WHERE d.group_id = taken_elsewhere.group_id AND d.worker <> taken_elsewhere.worker
+          AND d.declared_at > clock_timestamp() - interval '1 minute')
+$$;
+COMMENT ON FUNCTION vulkan.taken_elsewhere(integer, text, text) IS 'Whether another worker of the group that is alive has a handler for this kind, or may have, since it has just declared options for the group: a worker without one then puts the message off (outcome snooze) in place of failing it, so that a release that brings a kind can be rolled out beside the one before.';
 
 CREATE FUNCTION vulkan.version_key(version text) RETURNS numeric[]
 LANGUAGE sql IMMUTABLE AS $$
@@ -283,7 +314,7 @@ SELECT s.name AS stream, g.name AS consumer_group,
        d.version AS options_version, d.declared_at AS options_declared_at
 FROM vulkan.groups g
 JOIN vulkan.streams s ON s.stream_id = g.stream_id
-LEFT JOIN vulkan.workers w ON g.group_id = ANY (w.group_ids)
+LEFT JOIN vulkan.workers w ON g.group_id = ANY (w.group_ids) AND vulkan.is_alive(w)
 LEFT JOIN LATERAL (SELECT x.* FROM vulkan.declarations x WHERE x.group_id = g.group_id
                    ORDER BY x.version_key DESC, x.declared_at DESC LIMIT 1) d ON true
 GROUP BY s.name, g.name, d.version, d.declared_at;

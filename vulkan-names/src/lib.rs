@@ -55,7 +55,7 @@ pub use key::{HANDLER_KEYS, Key};
 pub use kind::{MAX_KIND_LEN, check_kind};
 pub use name::{MAX_NAME_LEN, check_name};
 pub use newtype::{GroupName, Kind, KindPattern, StreamName};
-pub use pattern::{check_pattern, pattern_matches};
+pub use pattern::{check_pattern, pattern_covers, pattern_matches};
 pub use rate::{Rate, RateError};
 pub use start::{Start, StartError};
 

@@ -81,6 +81,34 @@ pub fn pattern_matches(pattern: &str, kind: &str) -> bool {
     kind.next().is_none()
 }
 
+/// Whether every kind that `narrow` stands for is one that `wide` stands for, too.
+///
+/// Both are taken as valid.
+///
+/// # Examples
+///
+/// ```
+/// use vulkan_names::pattern_covers;
+///
+/// assert!(pattern_covers(">", "order.*"));
+/// assert!(pattern_covers("order.*", "order.placed"));
+/// assert!(!pattern_covers("order.*", "order.>"));
+/// assert!(!pattern_covers("order.placed", "order.*"));
+/// ```
+pub fn pattern_covers(wide: &str, narrow: &str) -> bool {
+    let mut narrow = narrow.split('.');
+    for wanted in wide.split('.') {
+        match (wanted, narrow.next()) {
+            (_, None) | ("*", Some(">")) => return false,
+            (">", Some(_)) => return true,
+            ("*", Some(_)) => {}
+            (wanted, Some(segment)) if wanted == segment => {}
+            _ => return false,
+        }
+    }
+    narrow.next().is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -22,6 +22,7 @@ mod alone;
 mod assigned;
 mod builder;
 mod claimer;
+mod elsewhere;
 mod error;
 mod events;
 mod execute;

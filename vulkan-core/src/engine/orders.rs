@@ -67,4 +67,28 @@ impl Client {
             stops: rows.into_iter().filter_map(stop).collect(),
         })
     }
+
+    /// Whether another worker of the group has a handler for messages of this kind, or may have: what a worker asks
+    /// that has none, before it fails them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`].
+    pub async fn taken_elsewhere(
+        &self,
+        group_id: i32,
+        worker: &str,
+        kind: &str,
+    ) -> Result<bool, Error> {
+        let (worker, kind) = (worker.to_owned(), kind.to_owned());
+        let taken = answered(self.pool(), move |connection| {
+            sqlx::query_scalar(include_str!("../../queries/taken_elsewhere.sql"))
+                .bind(group_id)
+                .bind(worker)
+                .bind(kind)
+                .fetch_one(connection)
+                .boxed()
+        });
+        Ok(taken.await?)
+    }
 }

@@ -95,7 +95,8 @@ pub struct ServedHandler {
 }
 
 impl Client {
-    /// The workers that are alive, by name. One that was killed is gone after a minute or two.
+    /// The workers that are alive, by name. One that was killed is gone after a minute or two, after an hour if it was
+    /// asked to drain.
     ///
     /// # Errors
     ///

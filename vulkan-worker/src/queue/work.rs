@@ -92,6 +92,24 @@ impl<S: Send + Sync + 'static, H: Handler<S>> QueueWorker<S, H> {
         self
     }
 
+    /// Sets anything else of the worker: its version, overrides, middleware, who is told of its events.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use vulkan_core::Client;
+    /// use vulkan_worker::{Queue, RunError, Shutdown};
+    ///
+    /// async fn work(client: Client, mails: Queue<String>) -> Result<(), RunError> {
+    ///     let worker = mails.work(client, async |mail| println!("{mail}"));
+    ///     worker.with(|worker| worker.version("1.4.0")).run(Shutdown::on_signals()).await
+    /// }
+    /// ```
+    pub fn with(mut self, set: impl FnOnce(WorkerBuilder<S>) -> WorkerBuilder<S>) -> Self {
+        self.builder = set(self.builder);
+        self
+    }
+
     /// Works until asked to stop, see [`Worker::run`].
     ///
     /// # Errors

@@ -46,6 +46,7 @@ pub async fn attempt_batch<S: Sync>(
         recalls: batch.deliveries().map(|_| Recall::default()).collect(),
         cut: CancellationToken::new(),
         left: &OnceLock::new(),
+        notice: Duration::MAX,
         watched: &Watched::alone(),
     };
     let call = async { handler.handler.call_batch(batch, state).await };

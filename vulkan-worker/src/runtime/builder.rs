@@ -106,12 +106,14 @@ impl WorkerBuilder<()> {
             .map(|one| Mistake::RegisteredBeforeState {
                 handler: one.options.name.to_string(),
             });
+        let mut mistakes = self.mistakes;
+        mistakes.extend(early);
         WorkerBuilder {
             client: self.client,
             state,
             handlers: Vec::new(),
             schedules: self.schedules,
-            mistakes: early.collect(),
+            mistakes,
             settings: self.settings,
             overrides: self.overrides,
             listeners: self.listeners,

@@ -86,7 +86,7 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                         took: now - asked,
                     });
                     let some_of_it = batch.len() < room;
-                    self.hand_out(batch, solo);
+                    self.hand_out(batch, solo).await;
                     // At a limit, most likely: to look is cheaper than to claim in vain, and leaves the latch to others.
                     if limited && some_of_it {
                         self.unless_stopped(self.lookout.idle(&self.group)).await;
@@ -127,7 +127,7 @@ impl<S: Send + Sync + 'static> Claimer<S> {
     }
 
     /// Puts a batch into the queues, the messages of a lane as one unit, and starts runners for it.
-    fn hand_out(&self, batch: Vec<Claimed>, mut solo: Option<OwnedSemaphorePermit>) {
+    async fn hand_out(&self, batch: Vec<Claimed>, mut solo: Option<OwnedSemaphorePermit>) {
         let taken = Instant::now();
         self.open_claims(&batch, taken);
         let mut runs: HashMap<i64, VecDeque<Claimed>> = HashMap::new();
@@ -176,7 +176,7 @@ impl<S: Send + Sync + 'static> Claimer<S> {
             self.crew.start(&self.group, handler);
         }
         for unit in unhandled {
-            let outcome = no_handler(&self.group, &unit.first);
+            let outcome = no_handler(&self.group, &unit.first).await;
             ledger.refuse(&unit, outcome);
         }
     }

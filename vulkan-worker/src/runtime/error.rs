@@ -118,6 +118,23 @@ pub enum Mistake {
         /// The pattern both have.
         pattern: String,
     },
+    /// A handler before this one takes all of these kinds, so this one would never be called with them.
+    #[error(
+        "handler {second:?} of group {group:?} would never get kind {pattern:?}, since {first:?} takes {by:?} before it; \
+         register the one with the narrower kinds first"
+    )]
+    Shadowed {
+        /// The group.
+        group: String,
+        /// The handler registered first.
+        first: String,
+        /// Its pattern.
+        by: String,
+        /// The handler registered second.
+        second: String,
+        /// Its pattern, which matches nothing that the other does not.
+        pattern: String,
+    },
     /// Two handlers of a group disagree on an option that the group has only one of.
     #[error("handlers {first:?} and {second:?} of group {group:?} disagree on {option}")]
     Disagree {

@@ -24,6 +24,9 @@ pub(super) const TIMED_OUT: &str = "timed out after";
 /// How the error of an attempt begins that panicked.
 pub(super) const PANICKED: &str = "panicked";
 
+/// The error of an attempt at a cancelled message that had to be dropped.
+const NO_HEED: &str = "it did not end when it was told to";
+
 /// How long a handler whose lease is lost may take to notice, before it is dropped.
 const NOTICE: Duration = Duration::from_secs(1);
 
@@ -155,7 +158,7 @@ async fn answer<S>(
             }
             () = wait(asked.map(|since| stops.notice.saturating_sub(since.elapsed()))) => {
                 ignored(Interruption::Cancelled, stops.notice);
-                return Err(handler.retry(number, "it did not end when it was told to"));
+                return Err(handler.retry(number, NO_HEED));
             }
         }
     }

@@ -7,6 +7,7 @@ use vulkan_core::engine::{Claimed, Held, Outcome, Standing};
 use vulkan_core::{Client, Error};
 
 use super::assigned::Assigned;
+use super::elsewhere::Elsewhere;
 use super::events::{Attempt, DatabaseCall, Interruption, Listeners, WorkerEvent};
 use super::failures::Failures;
 use super::ledger::Ledger;
@@ -26,6 +27,7 @@ pub(super) struct Group<S> {
     pub(super) listeners: Listeners,
     pub(super) failures: Failures,
     pub(super) traces: Traces,
+    pub(super) elsewhere: Elsewhere,
     /// Messages had to be given back unstarted: its claimer takes too much.
     pub(super) late: AtomicBool,
     /// What it has in flight or begins is limited, over all its workers. Operators can change that at any time; looks

@@ -92,7 +92,17 @@ fn write_rare(event: &WorkerEvent<'_>) {
             cut_off,
             unsettled,
         } => tracing::info!(worker, cut_off, unsettled, "the worker has stopped"),
-        WorkerEvent::NoHandler { attempt: of } => tracing::warn!(
+        WorkerEvent::NoHandler {
+            attempt: of,
+            elsewhere: true,
+        } => tracing::debug!(
+            stream = of.stream,
+            group = of.group,
+            offset = of.offset,
+            kind = of.kind,
+            "left to another worker, which has a handler"
+        ),
+        WorkerEvent::NoHandler { attempt: of, .. } => tracing::warn!(
             stream = of.stream,
             group = of.group,
             offset = of.offset,

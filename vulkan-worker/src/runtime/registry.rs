@@ -4,6 +4,8 @@ use std::time::Duration;
 use serde_json::Value;
 use vulkan_core::{Binding, GroupOptions, KindPattern, Limits, ServedHandler};
 
+use vulkan_names::pattern_covers;
+
 use super::error::Mistake;
 use crate::handler::{ErasedHandler, HandlerOptions};
 use crate::layer::Stack;
@@ -79,20 +81,31 @@ fn clashes(first: &HandlerOptions, second: &HandlerOptions) -> Vec<Mistake> {
         second.group.to_string(),
         (first.name.to_string(), second.name.to_string()),
     );
-    let same = patterns(first)
-        .intersection(&patterns(second))
-        .copied()
-        .map(str::to_owned)
-        .collect::<Vec<_>>();
-    let mut mistakes: Vec<Mistake> = same
-        .into_iter()
-        .map(|pattern| Mistake::SameKind {
-            group: group.clone(),
-            first: names.0.clone(),
-            second: names.1.clone(),
-            pattern,
-        })
-        .collect();
+    let mut mistakes = Vec::new();
+    for pattern in patterns(second) {
+        let mut wider = patterns(first).into_iter();
+        let Some(by) = wider.find(|wide| pattern_covers(wide, pattern)) else {
+            continue;
+        };
+        let (group, pattern) = (group.clone(), pattern.to_owned());
+        let (first, second) = names.clone();
+        mistakes.push(if by == pattern {
+            Mistake::SameKind {
+                group,
+                first,
+                second,
+                pattern,
+            }
+        } else {
+            Mistake::Shadowed {
+                group,
+                first,
+                by: by.to_owned(),
+                second,
+                pattern,
+            }
+        });
+    }
     fn differ<T: PartialEq>(first: &Option<T>, second: &Option<T>) -> bool {
         first.is_some() && second.is_some() && first != second
     }
@@ -122,9 +135,9 @@ fn clashes(first: &HandlerOptions, second: &HandlerOptions) -> Vec<Mistake> {
     mistakes
 }
 
-fn patterns(options: &HandlerOptions) -> HashSet<&str> {
+fn patterns(options: &HandlerOptions) -> Vec<&str> {
     if options.kinds.is_empty() {
-        HashSet::from([">"])
+        vec![">"]
     } else {
         options.kinds.iter().map(AsRef::as_ref).collect()
     }

@@ -10,7 +10,8 @@ use tokio_util::task::TaskTracker;
 use vulkan_core::engine::{Claimed, Outcome};
 
 use super::assigned::Assigned;
-use super::events::{Attempt, Interruption, WorkerEvent};
+use super::elsewhere::PAUSE;
+use super::events::{Attempt, DatabaseCall, Interruption, WorkerEvent};
 use super::execute::{Stops, execute};
 use super::group::Group;
 use super::health::Health;
@@ -138,7 +139,7 @@ impl<S: Send + Sync + 'static> Crew<S> {
             let offset = message.offset;
             let outcome = match group.handler_for(&message.kind) {
                 Some(handler) => self.message(group, handler, message, &stops).await,
-                None => no_handler(group, &message),
+                None => no_handler(group, &message).await,
             };
             let Some(next) = lane_step(group, (lane, token), offset, outcome, &mut rest) else {
                 return;
@@ -156,11 +157,11 @@ impl<S: Send + Sync + 'static> Crew<S> {
     }
 
     /// Goes on with a run after a batch: its next message waits for its turn like others, whoever takes it.
-    fn go_on(&self, group: &Arc<Group<S>>, next: Claimed, mut rest: VecDeque<Claimed>) {
+    async fn go_on(&self, group: &Arc<Group<S>>, next: Claimed, mut rest: VecDeque<Claimed>) {
         match group.handler_for(&next.kind) {
             Some(handler) => self.hand_on(group, handler, next, rest),
             None => {
-                let outcome = no_handler(group, &next);
+                let outcome = no_handler(group, &next).await;
                 let lane = (next.lane.unwrap_or_default(), next.token);
                 lane_step(group, lane, next.offset, outcome, &mut rest);
             }
@@ -277,11 +278,24 @@ fn lane_step<S>(
     None
 }
 
-/// What becomes of a message of a kind that no handler here takes. Another release may have one for it.
-pub(super) fn no_handler<S>(group: &Group<S>, message: &Claimed) -> Outcome {
+/// What becomes of a message of a kind that no handler here takes. Another release may have one for it: while that is
+/// rolled out, the message waits for it.
+pub(super) async fn no_handler<S>(group: &Group<S>, message: &Claimed) -> Outcome {
+    let elsewhere = match group.elsewhere.takes(&message.kind).await {
+        Ok(elsewhere) => elsewhere,
+        Err(error) => {
+            group.trouble(DatabaseCall::Elsewhere, &error);
+            true
+        }
+    };
     let attempt = Attempt::unhandled(&group.stream, &group.name, group.max_attempts(), message);
     group.failures.note(&attempt, message.token);
-    group.listeners.tell(&WorkerEvent::NoHandler { attempt });
+    group
+        .listeners
+        .tell(&WorkerEvent::NoHandler { attempt, elsewhere });
+    if elsewhere {
+        return Outcome::Snooze { after: PAUSE };
+    }
     Outcome::Retry {
         after: None,
         error: format!("no handler for kind {:?}", message.kind),

@@ -63,6 +63,7 @@ async fn a_handler_registered_before_the_state_is_a_mistake() {
         .worker()
         .await
         .register(early)
+        .state(())
         .state(7)
         .register(late)
         .build();
@@ -70,6 +71,40 @@ async fn a_handler_registered_before_the_state_is_a_mistake() {
         handler: "early".into(),
     };
     assert_eq!(error.unwrap_err().mistakes(), [mistake]);
+}
+
+#[tokio::test]
+async fn a_handler_that_would_never_be_called_is_a_mistake() {
+    let db = TestDb::new().await;
+    let handler = |options| on(options, |_| Box::pin(async { Ok(()) }));
+    let error = db
+        .worker()
+        .await
+        .register(handler(options("g").name("exact").kinds(["order.paid"])))
+        .register(handler(options("g").name("orders").kinds(["order.>"])))
+        // Some of what it takes is its own.
+        .register(handler(options("g").name("placed").kinds(["*.placed"])))
+        .register(handler(
+            options("g").name("late").kinds(["order.*", "mail"]),
+        ))
+        .register(handler(options("other").name("all")))
+        .register(handler(options("other").name("never").kinds(["a"])))
+        .build()
+        .unwrap_err();
+    let mistakes: Vec<String> = error.mistakes().iter().map(ToString::to_string).collect();
+    let never = |second, group, kind, first, by| {
+        format!(
+            "handler \"{second}\" of group \"{group}\" would never get kind \"{kind}\", since \"{first}\" takes \"{by}\" \
+             before it; register the one with the narrower kinds first"
+        )
+    };
+    assert_eq!(
+        mistakes,
+        [
+            never("late", "g", "order.*", "orders", "order.>"),
+            never("never", "other", "a", "all", ">"),
+        ]
+    );
 }
 
 #[tokio::test]

@@ -193,6 +193,57 @@ async fn a_handler_that_pays_no_heed_is_dropped_and_counted() {
     running.stop().await.unwrap();
 }
 
+/// Of a batch the others go on; it is dropped once nobody wants any of it.
+#[tokio::test]
+async fn a_batch_that_pays_no_heed_is_dropped_once_all_of_it_is_cancelled() {
+    let db = TestDb::new().await;
+    let (gate, mut came) = Gate::new();
+    let handler = vulkan::InBatches(Deaf(gate));
+    let (told, mut heard) = mpsc::unbounded_channel();
+    let offsets = [
+        Publish::new("a").send(&db.pool).await,
+        Publish::new("a").send(&db.pool).await,
+    ];
+    let builder = db.worker().await.notice(Duration::from_millis(100));
+    let builder = builder.on_event(move |event| {
+        if let WorkerEvent::CancellationIgnored { attempt, .. } = event {
+            let _ = told.send(attempt.offset);
+        }
+    });
+    let running = Running::start(builder.register(handler));
+    came.next().await;
+    let client = db.client().await;
+    for offset in offsets {
+        assert_eq!(cancel(&client, "deaf", offset).await, Status::Processing);
+        assert_eq!(within("the event", heard.recv()).await, Some(offset));
+    }
+    for offset in offsets {
+        let dead = |stand: &super::support::Stand| stand.is("dead", 1);
+        let stand = db.until_stands("deaf", offset, "dead", dead).await;
+        assert_eq!(
+            stand.last_error.unwrap(),
+            "cancelled: ordered twice; it did not end when it was told to"
+        );
+    }
+    running.stop().await.unwrap();
+    db.check().await;
+}
+
+/// Takes batches, and never comes back.
+struct Deaf(Gate);
+
+impl<S: Sync> vulkan::BatchHandler<S> for Deaf {
+    fn options(&self) -> vulkan::HandlerOptions {
+        options("deaf").batch(10)
+    }
+
+    async fn call(&self, batch: &vulkan::Batch, _: &S) -> vulkan::Result {
+        assert_eq!(batch.len(), 2);
+        self.0.tell(0);
+        std::future::pending().await
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_handler_that_blocks_its_thread_is_seen() {
     let db = TestDb::new().await;

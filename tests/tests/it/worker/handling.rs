@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tokio::sync::mpsc;
-use vulkan::{Delivery, Event, State, Worker, handler};
+use vulkan::{Delivery, Event, State, Worker, WorkerEvent, handler};
 
-use super::support::{Gate, Running, on, options};
+use super::support::{Gate, Running, on, options, until};
 use crate::support::{Publish, TestDb, within};
 
 #[derive(serde::Serialize, serde::Deserialize, Event)]
@@ -147,6 +147,59 @@ async fn a_kind_nobody_takes_is_tried_again_and_says_so() {
         );
     }
     running.stop().await.unwrap();
+    db.check().await;
+}
+
+/// While a release that brings a kind is rolled out, the one before meets messages of it.
+#[tokio::test]
+async fn a_kind_that_another_worker_takes_is_left_to_it() {
+    let db = TestDb::new().await;
+    let handler = |kinds: &[&'static str]| {
+        let options = options("rolled").kinds(kinds.iter().copied()).retries(0);
+        on(options, |_| Box::pin(async { Ok(()) }))
+    };
+    let (told, mut heard) = mpsc::unbounded_channel();
+    let old = db.worker().await.name("old").version("1.0.0");
+    let old = old.on_event(move |event| {
+        if let WorkerEvent::NoHandler { elsewhere, .. } = event {
+            let _ = told.send(*elsewhere);
+        }
+    });
+    let old = Running::start(old.register(handler(&["a"])));
+    until("its row", || async {
+        db.value::<bool>("SELECT count(*) = 1 FROM vulkan.workers")
+            .await
+    })
+    .await;
+    db.run("SELECT vulkan.declare_options('orders', 'rolled', '{\"rules\": [{\"kind\": \"a\"}, {\"kind\": \"b\"}]}', '1.1.0', 'new')")
+        .await;
+    // It has declared what it takes, and not started yet.
+    let mut offsets = vec![
+        Publish::new("b").send(&db.pool).await,
+        Publish::new("b").key("k").send(&db.pool).await,
+    ];
+    for _ in 0..2 {
+        assert_eq!(within("the event", heard.recv()).await, Some(true));
+    }
+    let new = db.worker().await.name("new").version("1.1.0");
+    let new = Running::start(new.register(handler(&["a", "b"])));
+    for message in [Publish::new("b"), Publish::new("b").key("k")] {
+        offsets.push(message.send(&db.pool).await);
+    }
+    for &offset in &offsets {
+        db.until_is("rolled", offset, "done", 1).await;
+    }
+    new.stop().await.unwrap();
+    while let Ok(elsewhere) = heard.try_recv() {
+        assert!(elsewhere);
+    }
+    // Gone for good: nobody takes it, and that is an error.
+    db.run("UPDATE vulkan.declarations SET declared_at = declared_at - interval '1 minute'")
+        .await;
+    let orphan = Publish::new("b").send(&db.pool).await;
+    db.until_is("rolled", orphan, "dead", 1).await;
+    assert_eq!(heard.try_recv(), Ok(false));
+    old.stop().await.unwrap();
     db.check().await;
 }
 

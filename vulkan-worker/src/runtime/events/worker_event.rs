@@ -116,12 +116,14 @@ pub enum WorkerEvent<'a> {
         /// How long the call took.
         took: Duration,
     },
-    /// A message is of a kind that no handler of this worker takes. It counts as a failed attempt:
-    /// another release may have a handler for it.
+    /// A message is of a kind that no handler of this worker takes. It is put off if another worker takes it,
+    /// and else counts as a failed attempt: another release may have a handler for it.
     #[non_exhaustive]
     NoHandler {
         /// The message; its handler has no name.
         attempt: Attempt<'a>,
+        /// Another worker of the group takes it, or may: this happens while a release is rolled out.
+        elsewhere: bool,
     },
     /// A handler is about to be called.
     #[non_exhaustive]
@@ -338,6 +340,8 @@ pub enum DatabaseCall {
     Schedules,
     /// To give a sign of life.
     Beat,
+    /// To learn whether another worker takes a kind that this one has no handler for.
+    Elsewhere,
     /// To hear what operators want.
     Orders,
 }
@@ -355,6 +359,7 @@ impl fmt::Display for DatabaseCall {
             Self::Maintain => "look after the log",
             Self::Schedules => "look for schedules",
             Self::Beat => "give a sign of life",
+            Self::Elsewhere => "ask who takes a kind",
             Self::Orders => "ask for orders",
         })
     }

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 use vulkan_core::engine::Outcome;
 
-use super::{NOTICE, TIMED_OUT, panic_text, save_checkpoint, wait};
+use super::{NO_HEED, NOTICE, TIMED_OUT, panic_text, save_checkpoint, wait};
 use crate::handler::{Batch, Disposition, HandlerError, Result, TxError};
 use crate::runtime::assigned::Assigned;
 use crate::runtime::events::{Attempt, Interruption, Listeners, WorkerEvent};
@@ -23,6 +23,8 @@ pub(in crate::runtime) struct BatchStops<'a> {
     pub(in crate::runtime) cut: CancellationToken,
     /// When the worker began to stop.
     pub(in crate::runtime) left: &'a OnceLock<Instant>,
+    /// How long a handler may take to end whose messages are all cancelled, before it is dropped.
+    pub(in crate::runtime) notice: Duration,
     /// Finds out if it blocks its thread.
     pub(in crate::runtime) watched: &'a Watched<'a>,
 }
@@ -106,14 +108,19 @@ async fn attempt<S>(
             delivery.cancellation.cancel();
         },
     ));
-    // Told, too, is each whose message is cancelled: the others go on, so the batch is not dropped for it.
+    // Told, too, is each whose message is cancelled: the others go on, so only if all are is the batch dropped for it.
     let all_cancelled = join_all(batch.deliveries().zip(&stops.recalls).map(
         |(delivery, recall)| async move {
             recall.cancelled().await;
             delivery.cancellation.cancel();
+            tokio::time::sleep(stops.notice).await;
+            listeners.tell(&WorkerEvent::CancellationIgnored {
+                attempt: Attempt::of(&handler.name, delivery),
+                why: Interruption::Cancelled,
+                given: stops.notice,
+            });
         },
     ));
-    tokio::pin!(all_cancelled);
     let call = watched(handler, batch, stops, call);
     tokio::pin!(call);
     let ignored = |why, given| {
@@ -125,17 +132,9 @@ async fn attempt<S>(
             });
         }
     };
-    let call_and_tell = async {
-        tokio::select! {
-            biased;
-            answer = &mut call => answer,
-            _ = &mut all_cancelled => (&mut call).await,
-        }
-    };
-    tokio::pin!(call_and_tell);
     let answer = tokio::select! {
         biased;
-        answer = &mut call_and_tell => answer,
+        answer = &mut call => answer,
         () = stops.cut.cancelled() => {
             let given = stops.left.get().map(Instant::elapsed);
             ignored(Interruption::Shutdown, given.unwrap_or_default());
@@ -149,8 +148,9 @@ async fn attempt<S>(
             let limit = handler.timeout.unwrap_or(Duration::MAX);
             return End::Text(format!("{TIMED_OUT} {limit:?}"));
         }
+        _ = all_cancelled => return End::Text(NO_HEED.into()),
         _ = all_lost => {
-            if tokio::time::timeout(NOTICE, call_and_tell).await.is_err() {
+            if tokio::time::timeout(NOTICE, &mut call).await.is_err() {
                 ignored(Interruption::LeaseLost, NOTICE);
             }
             return End::Interrupted(Interruption::LeaseLost);

@@ -37,6 +37,7 @@ impl<S: Send + Sync + 'static> Crew<S> {
             recalls: taken.iter().map(|taken| taken.recall.clone()).collect(),
             cut: self.cut.clone(),
             left: &self.left,
+            notice: self.notice,
             watched,
         };
         let (mut deliveries, mut places) = (Vec::new(), Vec::new());
@@ -76,7 +77,7 @@ impl<S: Send + Sync + 'static> Crew<S> {
             group.ended(attempt, token, &outcome, why, took);
             if let Source::Lane { lane, token } = source {
                 if let Some(next) = lane_step(group, (lane, token), offset, outcome, &mut rest) {
-                    self.go_on(group, next, rest);
+                    self.go_on(group, next, rest).await;
                 }
             } else if let Some(run) = run {
                 group.ledger.end(run, outcome);

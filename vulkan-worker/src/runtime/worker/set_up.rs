@@ -6,6 +6,7 @@ use vulkan_core::Error;
 use vulkan_core::engine::Declared;
 
 use super::Worker;
+use crate::runtime::elsewhere::Elsewhere;
 use crate::runtime::events::{DatabaseCall, WorkerEvent};
 use crate::runtime::failures::Failures;
 use crate::runtime::group::{Group, Options};
@@ -73,6 +74,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
                     &served.stream,
                     &served.group,
                 ),
+                elsewhere: Elsewhere::new(&self.client, &self.settings.name, id),
                 late: false.into(),
                 limited: Arc::new(standing.limited.into()),
                 wake: Arc::new(Notify::new()),

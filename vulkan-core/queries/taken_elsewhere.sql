@@ -1,0 +1,1 @@
+SELECT vulkan.taken_elsewhere($1, $2, $3)
