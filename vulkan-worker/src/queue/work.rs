@@ -98,11 +98,11 @@ impl<S: Send + Sync + 'static, H: Handler<S>> QueueWorker<S, H> {
     ///
     /// ```
     /// use vulkan_core::Client;
-    /// use vulkan_worker::{Queue, RunError, Shutdown};
+    /// use vulkan_worker::{Queue, RunError, shutdown_signal};
     ///
     /// async fn work(client: Client, mails: Queue<String>) -> Result<(), RunError> {
     ///     let worker = mails.work(client, async |mail| println!("{mail}"));
-    ///     worker.with(|worker| worker.version("1.4.0")).run(Shutdown::on_signals()).await
+    ///     worker.with(|worker| worker.version("1.4.0")).run(shutdown_signal()).await
     /// }
     /// ```
     pub fn with(mut self, set: impl FnOnce(WorkerBuilder<S>) -> WorkerBuilder<S>) -> Self {

@@ -158,7 +158,8 @@ async fn a_worker_at_its_limits_leaves_the_database_in_peace() {
     })
     .await;
     let calls = calls_in_five_seconds(&db).await;
-    assert!(calls <= 20, "{calls} calls in five seconds");
+    // Three a second, and what comes along every few seconds: far from one for each message that waits.
+    assert!(calls <= 30, "{calls} calls in five seconds");
     came.let_all_go();
     running.stop().await.unwrap();
 }
