@@ -6,6 +6,8 @@ mod catalog;
 mod checkpoints;
 /// Bare cursors: who reads, and from where.
 mod cursors;
+/// The options that programs of several versions declare.
+mod declarations;
 /// The last stable offset: what readers may see, and when.
 mod horizon;
 /// What two sessions do to a group at once, step by step.
@@ -22,5 +24,5 @@ mod publish;
 mod random;
 /// Recurring events: each tick once, whatever happens.
 mod schedules;
-/// Signs of life, drains, and the options that programs declare.
+/// Signs of life, drains, and who takes a kind.
 mod workers;

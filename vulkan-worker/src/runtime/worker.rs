@@ -10,7 +10,6 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use vulkan_core::engine::Bell;
 use vulkan_core::{Client, Schedule};
 
-use super::assigned::Assigned;
 use super::claimer::Claimer;
 use super::error::RunError;
 use super::events::{Listeners, WorkerEvent};
@@ -20,17 +19,18 @@ use super::housekeeping;
 use super::keeper;
 use super::lookout::Lookout;
 use super::orders::Orders;
-use super::pulse::{Card, Pulse};
+use super::pulse::Pulse;
 use super::redact::Redact;
-use super::registry::{Registered, Served, kinds, told};
+use super::registry::Served;
 use super::runner::Crew;
 use super::scheduler;
 use super::settler::Settler;
 use super::shutdown::{IntoShutdown, Shutdown};
 use super::slots::Slots;
-use crate::handler::{HandlerOptions, TxSource};
+use crate::handler::TxSource;
 use crate::layer::Stack;
 
+mod served;
 mod set_up;
 
 /// How long handlers that were dropped may take to be gone.
@@ -350,60 +350,6 @@ impl<S: Send + Sync + 'static> Worker<S> {
         .into_iter()
         .map(AbortOnDropHandle::new)
         .collect()
-    }
-
-    /// Each handler, in order, as the slots see it.
-    fn classes(&self) -> impl Iterator<Item = (i32, u32)> {
-        let handlers = self.groups.iter().flat_map(|served| &served.handlers);
-        handlers.map(|one| {
-            let options = &one.options;
-            (
-                options.priority.unwrap_or_default(),
-                options.weight.unwrap_or(1),
-            )
-        })
-    }
-
-    /// What the worker tells of itself.
-    fn card(&self) -> Card {
-        let handlers = self.groups.iter().flat_map(|served| &served.handlers);
-        Card {
-            name: self.settings.name.clone(),
-            instance: self.settings.instance.clone(),
-            host: self.settings.host.clone(),
-            version: self.settings.version.clone(),
-            slots: self.settings.slots,
-            handlers: handlers.map(|one| told(&one.options)).collect(),
-        }
-    }
-
-    fn assign(&self, served: &Served<S>, one: &Registered<S>, class: usize) -> Assigned<S> {
-        let options = &one.options;
-        // What the whole group has is the database's to see to, where it can be changed any time.
-        let of_group = served.options();
-        let own_attempts = options.retries.map(|_| options.max_attempts());
-        let own_backoff = options.backoff.filter(|_| of_group.backoff.is_none());
-        let concurrency = options.concurrency.unwrap_or(self.settings.slots);
-        Assigned {
-            name: options.name.as_ref().into(),
-            kinds: kinds(options),
-            handler: one.handler.clone(),
-            redact: self.settings.redact.clone(),
-            layered: self.layers.around(&one.layers, &one.handler, &self.state),
-            max_attempts: own_attempts
-                .filter(|own| of_group.max_attempts.is_some_and(|max| *own < max)),
-            backoff: own_backoff,
-            timeout: options.timeout,
-            batch: one.handler.takes_batches().then(|| {
-                let batch = options.batch.unwrap_or(HandlerOptions::DEFAULT_BATCH);
-                batch.max(1)
-            }),
-            concurrency,
-            priority: options.priority.unwrap_or_default(),
-            class,
-            gate: (concurrency < self.settings.slots)
-                .then(|| Arc::new(Semaphore::new(concurrency))),
-        }
     }
 }
 

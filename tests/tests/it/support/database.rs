@@ -53,6 +53,14 @@ impl TestDb {
         .await;
     }
 
+    /// The SQLSTATE with which a statement is refused.
+    pub(crate) async fn code(&self, sql: &'static str) -> String {
+        let error = sqlx::query(sql).execute(&self.pool).await.unwrap_err();
+        let code = error.as_database_error().and_then(|error| error.code());
+        code.unwrap_or_else(|| panic!("{sql}: {error}"))
+            .into_owned()
+    }
+
     /// Runs statements for what they do.
     pub(crate) async fn run(&self, sql: &'static str) {
         sqlx::raw_sql(sql)
