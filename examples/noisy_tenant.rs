@@ -3,16 +3,25 @@
 //! Ten quiet tenants publish now and then to two streams, each with a group of its own, in turn. Then a noisy tenant
 //! publishes a million messages, in a hundred thousand keys, to one of the streams. Its group has a limit per key prefix, so
 //! that the cursor passes over what the noisy one has too much of. Measured is the time from just before a publish to the
-//! beginning of its handler; the other stream, at the same moments, tells what of it is the machine's.
+//! beginning of its handler: before, from the first noisy message until the cursor has passed over the last, and after that.
+//! The other stream, at the same moments, tells what of it is the machine's.
+//!
+//! Its arguments: how many messages the noisy tenant publishes, for how many seconds is measured before and after, and how
+//! many percent more the median may grow than in the other stream. Without the last it only measures.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use vulkan::{Client, Message, Shutdown, State, Worker, handler};
 
 const KEYS: i32 = 100_000;
-const QUIET: usize = 10;
+/// The quiet tenants, and how often one of them publishes.
+const QUIET: u32 = 10;
+const A_SECOND: u32 = 40;
+const STREAMS: [&str; 2] = ["noisy", "calm"];
+
+type Failure = Box<dyn std::error::Error>;
 
 #[derive(Serialize, Deserialize)]
 struct Job {
@@ -20,10 +29,10 @@ struct Job {
     micros: Option<u64>,
 }
 
-/// The latencies of the quiet tenants in both streams, and the clock they are measured by.
+/// The latencies of the quiet tenants in both streams, in milliseconds, and the clock they are measured by.
 struct Record {
     start: Instant,
-    latencies: [Mutex<Vec<Duration>>; 2],
+    latencies: [Mutex<Vec<f64>>; 2],
 }
 
 impl Record {
@@ -34,11 +43,11 @@ impl Record {
         };
         let published = Duration::from_micros(micros);
         let latency = self.start.elapsed().saturating_sub(published);
-        self.of(stream).push(latency);
+        self.of(stream).push(latency.as_secs_f64() * 1000.0);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 
-    fn of(&self, stream: usize) -> std::sync::MutexGuard<'_, Vec<Duration>> {
+    fn of(&self, stream: usize) -> MutexGuard<'_, Vec<f64>> {
         self.latencies[stream]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -66,12 +75,12 @@ async fn alone(job: Job, record: State<Arc<Record>>) {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
-    let waiting: i32 = arguments
-        .next()
-        .map_or(Ok(1_000_000), |text| text.parse())?;
-    let seconds: usize = arguments.next().map_or(Ok(20), |text| text.parse())?;
+    let mut argument = || arguments.next().map(|text| text.parse::<u32>()).transpose();
+    let waiting = argument()?.unwrap_or(1_000_000);
+    let seconds = argument()?.unwrap_or(20);
+    let at_most = argument()?;
     let database = vulkan_devpg::shared().await.create_database().await?;
     let client = Client::connect(&database.url()).await?;
     client.migrate().await?;
@@ -79,7 +88,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         start: Instant::now(),
         latencies: Default::default(),
     });
-    for stream in ["noisy", "calm"] {
+    for stream in STREAMS {
         client.create_stream(stream).await?;
     }
     let shutdown = Shutdown::new();
@@ -90,17 +99,46 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .run(shutdown.clone());
     let worker = tokio::spawn(worker);
 
+    // To get warm.
+    measure(&client, &record, |ticks| ticks >= 3 * A_SECOND).await?;
+    let enough = |ticks| ticks >= seconds * A_SECOND;
     println!("before:");
-    let before = measure(&client, &record, seconds).await?;
+    let before = report(measure(&client, &record, enough).await?);
+    let noise = tokio::spawn(make_noise(client.clone(), waiting));
+    let meanwhile = measure(&client, &record, |_| noise.is_finished()).await?;
+    noise.await??;
+    println!("meanwhile:");
+    report(meanwhile);
+    println!("beside them:");
+    let after = report(measure(&client, &record, enough).await?);
+    for (what, of) in [("median", 0), ("mean", 1)] {
+        let [noisy, calm] = [0, 1].map(|stream| change(before[stream][of], after[stream][of]));
+        println!("{what}: {noisy:+.1} %, and {calm:+.1} % in the calm stream");
+    }
+    shutdown.stop();
+    worker.await??;
+    let [noisy, calm] = [0, 1].map(|stream| change(before[stream][0], after[stream][0]));
+    match at_most {
+        Some(most) if noisy > calm.max(0.0) + f64::from(most) => {
+            Err(format!("the median has grown by {most} % more than in the calm stream").into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Publishes what the noisy tenant has, and waits until its group's cursor has passed over it.
+async fn make_noise(client: Client, waiting: u32) -> Result<(), vulkan::Error> {
     let since = Instant::now();
-    for batch in 0..waiting / 10_000 {
-        let publish = "SELECT vulkan.publish_many('noisy', array_fill('job.queued'::text, ARRAY[10000]),
-            array_fill('{}'::jsonb, ARRAY[10000]),
-            ARRAY(SELECT 'noisy:' || ($1::bigint * 10000 + n) % $2 FROM generate_series(1, 10000) n))";
-        sqlx::query(publish)
-            .bind(batch)
+    let mut last: i64 = 0;
+    for first in (0..waiting).step_by(10_000) {
+        let publish = "SELECT max(o) FROM vulkan.publish_many('noisy', array_fill('job.queued'::text, ARRAY[$2]),
+            array_fill('{}'::jsonb, ARRAY[$2]),
+            ARRAY(SELECT 'noisy:' || ($1 + n) % $3 FROM generate_series(1, $2) n)) o";
+        last = sqlx::query_scalar(publish)
+            .bind(i64::from(first))
+            .bind(i32::try_from(10_000.min(waiting - first)).unwrap_or(10_000))
             .bind(KEYS)
-            .execute(client.pool())
+            .fetch_one(client.pool())
             .await?;
     }
     println!(
@@ -108,72 +146,77 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         since.elapsed()
     );
     let since = Instant::now();
-    let passed = "SELECT vulkan.cursor_of(vulkan.group_id('noisy', 'tenants')) >= max(\"offset\") FROM vulkan.events";
+    let passed = "SELECT vulkan.cursor_of(vulkan.group_id('noisy', 'tenants')) >= $1";
     while !sqlx::query_scalar::<_, bool>(passed)
+        .bind(last)
         .fetch_one(client.pool())
         .await?
     {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
     println!(
         "the cursor has passed over them after another {:.1?}",
         since.elapsed()
     );
-    println!("beside them:");
-    let after = measure(&client, &record, seconds).await?;
-    for (what, of) in [("median", 0), ("mean", 1)] {
-        let change = 100.0 * (after[0][of] / before[0][of] - 1.0);
-        let machine = 100.0 * (after[1][of] / before[1][of] - 1.0);
-        println!("{what}: {change:+.1} %, and {machine:+.1} % in the calm stream");
-    }
-    shutdown.stop();
-    worker.await??;
     Ok(())
 }
 
-/// The quiet tenants publish one after the other, forty times a second, to both streams in turn. Median and mean of each.
+/// The quiet tenants publish one after the other, forty times a second, to both streams in turn, until it is enough. When all
+/// of it has begun, returns how long each took in each stream, in milliseconds.
 async fn measure(
     client: &Client,
     record: &Record,
-    seconds: usize,
-) -> Result<[[f64; 2]; 2], Box<dyn std::error::Error>> {
-    let mut ticks = tokio::time::interval(Duration::from_millis(25));
-    // Three seconds to get warm.
-    for n in 0..(seconds + 3) * 40 {
+    enough: impl Fn(u32) -> bool,
+) -> Result<[Vec<f64>; 2], Failure> {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1) / A_SECOND);
+    let mut published = [0, 0];
+    for n in 0.. {
         ticks.tick().await;
-        if n == 3 * 40 {
-            (0..2).for_each(|stream| record.of(stream).clear());
+        if enough(n) {
+            break;
         }
         let micros = Some(u64::try_from(record.start.elapsed().as_micros())?);
-        let stream = ["noisy", "calm"][n % 2];
-        let job = Message::new(stream, "job.queued", &Job { micros })?;
+        let stream = usize::from(n % 2 == 1);
+        let job = Message::new(STREAMS[stream], "job.queued", &Job { micros })?;
         let key = format!("quiet-{}:{n}", n % QUIET);
         client.publish(job.key(key)).await?;
+        published[stream] += 1;
     }
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    Ok([
-        report("noisy stream", &record.of(0)),
-        report("calm stream", &record.of(1)),
-    ])
+    let since = Instant::now();
+    while (0..2).any(|stream| record.of(stream).len() < published[stream]) {
+        if since.elapsed() > Duration::from_secs(120) {
+            return Err(
+                "some messages of the quiet tenants have not begun within two minutes".into(),
+            );
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok([0, 1].map(|stream| std::mem::take(&mut *record.of(stream))))
 }
 
-/// Prints the latencies; returns median and mean in milliseconds.
-fn report(what: &str, latencies: &[Duration]) -> [f64; 2] {
-    let mut millis: Vec<f64> = latencies
-        .iter()
-        .map(|one| one.as_secs_f64() * 1000.0)
-        .collect();
-    millis.sort_unstable_by(f64::total_cmp);
-    let at = |share: usize| {
-        let place = millis.len() * share / 100;
-        millis.get(place).copied().unwrap_or(f64::NAN)
-    };
-    let count = u32::try_from(millis.len()).unwrap_or(u32::MAX);
-    let mean = millis.iter().sum::<f64>() / f64::from(count);
-    println!(
-        "  {what}: {count} messages, median {:.2} ms, mean {mean:.2} ms, 95 % within {:.2} ms",
-        at(50),
-        at(95)
-    );
-    [at(50), mean]
+/// Prints the latencies of both streams; returns median and mean of each.
+fn report(latencies: [Vec<f64>; 2]) -> [[f64; 2]; 2] {
+    let mut stream = STREAMS.into_iter();
+    latencies.map(|mut millis| {
+        millis.sort_unstable_by(f64::total_cmp);
+        let at = |share: usize| {
+            let place = millis.len().saturating_sub(1) * share / 100;
+            millis.get(place).copied().unwrap_or(f64::NAN)
+        };
+        let mean = millis.iter().sum::<f64>() / millis.len() as f64;
+        println!(
+            "  {} stream: {} messages, median {:.2} ms, mean {mean:.2} ms, 95 % within {:.2} ms, all within {:.2} ms",
+            stream.next().unwrap_or_default(),
+            millis.len(),
+            at(50),
+            at(95),
+            at(100)
+        );
+        [at(50), mean]
+    })
+}
+
+/// In percent.
+fn change(before: f64, after: f64) -> f64 {
+    100.0 * (after / before - 1.0)
 }

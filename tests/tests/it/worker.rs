@@ -10,6 +10,8 @@ mod cancelled;
 mod checkpoints;
 /// The database goes away, comes back, wakes and is left in peace.
 mod database;
+/// How fast a worker works off what is there.
+mod drained_speed;
 /// What a worker tells its listeners, and its log.
 mod events;
 /// What happens once, whatever fails: `Delivery::complete_in`.

@@ -17,7 +17,7 @@ use super::execute::{Stops, execute};
 use super::group::Group;
 use super::health::Health;
 use super::ledger::{Source, Taken, Unit};
-use super::slots::Slots;
+use super::slots::{Slot, Slots};
 use super::watch::Watched;
 use crate::handler::{Cancellation, Delivery, Result, TxSlot, TxSource};
 use crate::layer::HandlerCall;
@@ -39,6 +39,19 @@ pub(super) struct Crew<S> {
     /// How long a handler whose message was cancelled may take to end.
     pub(super) notice: Duration,
     pub(super) health: Arc<Health>,
+}
+
+/// A runner's slot, and since when it has it.
+struct Turn {
+    slot: Slot,
+    since: Instant,
+}
+
+impl Turn {
+    fn begin(slot: Slot) -> Self {
+        let since = Instant::now();
+        Self { slot, since }
+    }
 }
 
 impl<S> Clone for Crew<S> {
@@ -68,12 +81,11 @@ impl<S: Send + Sync + 'static> Crew<S> {
     async fn run(&self, group: &Arc<Group<S>>, handler: usize) {
         let Assigned { class, batch, .. } = group.handlers[handler];
         let watched = self.health.watch.over(&group.stream, &group.name);
-        let mut slot = self.slots.acquire(class).await;
-        let mut turn = Instant::now();
+        let mut turn = Turn::begin(self.slots.acquire(class).await);
         loop {
             match batch {
                 None => match group.ledger.next(handler) {
-                    Some(taken) => self.unit(group, handler, taken, &watched).await,
+                    Some(taken) => self.unit(group, handler, taken, &turn, &watched).await,
                     None => break,
                 },
                 Some(most) => match group.ledger.next_batch(handler, most) {
@@ -81,12 +93,16 @@ impl<S: Send + Sync + 'static> Crew<S> {
                     batch => self.batch(group, handler, batch, &watched).await,
                 },
             }
-            if self.slots.are_wanted(&slot, || turn.elapsed() > TURN) {
-                slot = self.slots.take_turns(slot).await;
-                turn = Instant::now();
+            if self.is_over(&turn) {
+                turn = Turn::begin(self.slots.take_turns(turn.slot).await);
             }
         }
-        drop(slot);
+    }
+
+    /// Whether somebody waits who should have the slot now.
+    fn is_over(&self, turn: &Turn) -> bool {
+        self.slots
+            .are_wanted(&turn.slot, || turn.since.elapsed() > TURN)
     }
 
     async fn unit(
@@ -94,6 +110,7 @@ impl<S: Send + Sync + 'static> Crew<S> {
         group: &Arc<Group<S>>,
         handler: usize,
         taken: Taken,
+        turn: &Turn,
         watched: &Watched<'_>,
     ) {
         let Taken { unit, run, recall } = taken;
@@ -106,7 +123,8 @@ impl<S: Send + Sync + 'static> Crew<S> {
         };
         match (unit.source, run) {
             (Source::Lane { lane, token }, _) => {
-                self.lane(group, unit, (lane, token), stops).await;
+                let of = (handler, turn);
+                self.lane(group, unit, (lane, token), of, stops).await;
             }
             (_, Some(run)) => {
                 // Held to the end: the permit of a message that came back from a lost lease.
@@ -119,15 +137,18 @@ impl<S: Send + Sync + 'static> Crew<S> {
         }
     }
 
-    /// The messages of one key, one after the other, up to the first that does not end done, or that goes
-    /// into a batch.
+    /// The messages of one key, one after the other, up to the first that does not end done. The others of the run
+    /// wait for their turn like those of other keys when the slot is wanted, or comes to a message that has another
+    /// right to one than the handler it was given to, or that goes into a batch.
     async fn lane(
         &self,
         group: &Arc<Group<S>>,
         unit: Unit,
         (lane, token): (i64, i64),
+        (owner, turn): (usize, &Turn),
         mut stops: Stops<'_>,
     ) {
+        let priority = group.handlers[owner].priority;
         let Unit {
             first, mut rest, ..
         } = unit;
@@ -142,7 +163,11 @@ impl<S: Send + Sync + 'static> Crew<S> {
                 return;
             };
             match group.handler_for(&next.kind) {
-                Some(handler) if group.handlers[handler].batch.is_some() => {
+                Some(handler)
+                    if group.handlers[handler].batch.is_some()
+                        || group.handlers[handler].priority != priority
+                        || self.is_over(turn) =>
+                {
                     return self.hand_on(group, handler, next, rest);
                 }
                 _ => {

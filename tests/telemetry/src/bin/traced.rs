@@ -1,11 +1,14 @@
 //! A program that traces: `traced publish URL` publishes and ends, `traced work URL` works until its input ends.
+//!
+//! A third argument says which options of traces are not as they are unless set, by name, between commas.
 
 use std::io::{Read, stdin};
+use std::time::Duration;
 
 use serde_json::json;
 use tracing::Instrument;
 use vulkan::telemetry::{self, TraceOptions};
-use vulkan::{Client, Delivery, Message, Received, Shutdown, State, Worker, handler};
+use vulkan::{Client, Delivery, HandlerError, Message, Received, Shutdown, State, Worker, handler};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -22,7 +25,10 @@ async fn publish(client: &Client) -> Result<(), Failure> {
     let mut tx = client.begin().await?;
     client.publish_in(&mut *tx, order("order.quiet")?).await?;
     tx.commit().await?;
-    let batch = ["row.a", "row.b", "row.c"].map(|kind| Message::new("rows", kind, &7));
+    let batch = ["row.a", "row.b", "row.c"].map(|kind| {
+        let row = Message::new("rows", kind, &7)?;
+        Ok::<_, vulkan::Error>(row.key(format!("canary-key-{kind}")))
+    });
     client
         .publish_many(batch.into_iter().collect::<Result<Vec<_>, _>>()?)
         .await?;
@@ -67,8 +73,31 @@ async fn give_up(_order: serde_json::Value) -> vulkan::Result {
     panic!("canary-error")
 }
 
+/// Puts off what it gets, once.
+#[handler(stream = "orders", group = "patient", kinds = "order.later")]
+async fn put_off(_order: serde_json::Value, cx: &Delivery) -> vulkan::Result {
+    if cx.checkpoint::<bool>().await?.is_some() {
+        return Ok(());
+    }
+    Err(HandlerError::snooze(Duration::from_millis(10)).with_checkpoint(&true)?)
+}
+
 #[handler(stream = "rows", group = "load", batch = 10)]
 async fn load(_rows: Vec<Received<u64>>) {}
+
+fn traces(options: &str) -> Result<TraceOptions, Failure> {
+    let mut traces = TraceOptions::new();
+    for option in options.split(',').filter(|option| !option.is_empty()) {
+        traces = match option {
+            "links-only" => traces.links_only(true),
+            "no-create-spans" => traces.create_spans(false),
+            "partition-keys" => traces.partition_keys(true),
+            "body-sizes" => traces.body_sizes(true),
+            _ => return Err(format!("there is no option {option:?}").into()),
+        };
+    }
+    Ok(traces)
+}
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
@@ -78,8 +107,8 @@ async fn main() -> Result<(), Failure> {
         args.next().unwrap_or_default(),
         args.next().unwrap_or_default(),
     );
-    let traces = TraceOptions::new().links_only(args.next().as_deref() == Some("links-only"));
-    let client = Client::connect(&url).await?.with_traces(traces);
+    let options = args.next().unwrap_or_default();
+    let client = Client::connect(&url).await?.with_traces(traces(&options)?);
     if role == "publish" {
         publish(&client)
             .instrument(tracing::info_span!("checkout"))
@@ -97,6 +126,7 @@ async fn main() -> Result<(), Failure> {
         .state(client)
         .register(bill)
         .register(give_up)
+        .register(put_off)
         .register(load)
         .run(shutdown)
         .await?;

@@ -40,7 +40,7 @@ async fn a_message_that_fails_twice_is_traced_from_its_publisher_on() {
     let (database, client) = database().await;
     let receiver = Receiver::start().await;
     let worker = Program::start("work", &database.url(), &receiver, "");
-    Program::run("publish", &database.url(), &receiver).await;
+    Program::run("publish", &database.url(), &receiver, "").await;
     let attempts = until_named(&receiver, "process orders", "billing", 3).await;
     let dead = until_named(&receiver, "dead_letter orders", "givers-up", 1).await;
     let acked = until_named(&receiver, "ack orders", "billing", 1).await;
@@ -191,7 +191,7 @@ async fn a_message_that_fails_twice_is_traced_from_its_publisher_on() {
 async fn what_is_redriven_or_replayed_begins_a_trace_of_its_own() {
     let (database, client) = database().await;
     let receiver = Receiver::start().await;
-    Program::run("publish", &database.url(), &receiver).await;
+    Program::run("publish", &database.url(), &receiver, "").await;
     let published = receiver.named("publish orders").remove(0);
     let worker = Program::start("work", &database.url(), &receiver, "");
     until_named(&receiver, "process orders", "givers-up", 1).await;
@@ -280,6 +280,107 @@ async fn a_callers_own_context_stays_and_one_that_is_not_sampled_is_not_written(
             .iter()
             .any(|span| span.is("messaging.consumer.group.name", "givers-up"))
     );
+}
+
+#[tokio::test]
+async fn what_is_put_off_is_deferred_and_begins_a_trace_of_its_own() {
+    let (database, client) = database().await;
+    let receiver = Receiver::start().await;
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let worker = Program::start("work", &database.url(), &receiver, "");
+    for (nth, key) in [None, Some("k")].into_iter().enumerate() {
+        let order = Message::new("orders", "order.later", &7).unwrap();
+        let order = order.header("traceparent", parent);
+        let order = match key {
+            Some(key) => order.key(key),
+            None => order,
+        };
+        let offset = client.publish(order).await.unwrap().to_string();
+        let attempts = until_named(&receiver, "process orders", "patient", 2 * nth + 2).await;
+        let deferred = until_named(&receiver, "defer orders", "patient", nth + 1).await;
+        until_named(&receiver, "ack orders", "patient", nth + 1).await;
+        let [first, second] = &attempts[2 * nth..] else {
+            panic!("{attempts:#?}");
+        };
+        for attempt in [first, second] {
+            assert!(!attempt.failed && attempt.is("messaging.message.id", &offset));
+            assert!(attempt.is("vulkan.attempt", "1"));
+            assert_eq!(hex(&attempt.links[0].1), &parent[36..52]);
+        }
+        assert_eq!(hex(&first.parent), &parent[36..52]);
+        assert!(second.is_root());
+        let deferred = &deferred[nth];
+        assert!(deferred.kind == SpanKind::Client && deferred.is_root() && !deferred.failed);
+        assert!(first.begin <= deferred.begin && deferred.begin <= second.begin);
+        deferred.has_exactly(&[
+            ("messaging.client.id", "worker-1"),
+            ("messaging.consumer.group.name", "patient"),
+            ("messaging.destination.name", "orders"),
+            ("messaging.message.id", &offset),
+            ("messaging.operation.name", "defer"),
+            ("messaging.operation.type", "settle"),
+            ("messaging.system", "vulkan"),
+            ("server.address", "*"),
+            ("server.port", &port(&client).await),
+            ("vulkan.offset", &offset),
+        ]);
+    }
+    worker.end().await;
+}
+
+#[tokio::test]
+async fn keys_and_sizes_are_told_only_if_asked_for() {
+    let (database, _client) = database().await;
+    let receiver = Receiver::start().await;
+    let options = "partition-keys,body-sizes";
+    Program::run("publish", &database.url(), &receiver, options).await;
+    let worker = Program::start("work", &database.url(), &receiver, options);
+    let attempts = until_named(&receiver, "process orders", "billing", 3).await;
+    let published = receiver.named("publish orders");
+    assert_eq!(published.len(), 3);
+    for span in &published {
+        assert!(span.is("vulkan.partition_key", "canary-key"), "{span:#?}");
+        let length = r#"{"card":"canary-payload"}"#.len().to_string();
+        assert!(span.is("messaging.message.body.size", &length), "{span:#?}");
+    }
+    for span in &attempts {
+        assert!(span.is("vulkan.partition_key", "canary-key"), "{span:#?}");
+        // As the database writes it.
+        let length = r#"{"card": "canary-payload"}"#.len().to_string();
+        assert!(span.is("messaging.message.body.size", &length), "{span:#?}");
+    }
+    let created = receiver.named("create rows");
+    let keys: Vec<_> = created
+        .iter()
+        .map(|span| span.attributes["vulkan.partition_key"].as_str())
+        .collect();
+    let rows = ["row.a", "row.b", "row.c"].map(|kind| format!("canary-key-{kind}"));
+    assert_eq!(keys, rows);
+    let sized = |span: &Span| span.is("messaging.message.body.size", "1");
+    assert!(created.iter().all(sized), "{created:#?}");
+    worker.end().await;
+    assert!(!receiver.holds("canary-payload"));
+}
+
+#[tokio::test]
+async fn without_create_spans_a_batch_shares_the_context_of_its_publish() {
+    let (database, _client) = database().await;
+    let receiver = Receiver::start().await;
+    let options = "no-create-spans";
+    Program::run("publish", &database.url(), &receiver, options).await;
+    let worker = Program::start("work", &database.url(), &receiver, "");
+    let linked = || -> Vec<_> {
+        let rows = receiver.named("process rows");
+        rows.into_iter().flat_map(|row| row.links).collect()
+    };
+    until("all rows to be handled", || async { linked().len() == 3 }).await;
+    worker.end().await;
+    assert!(receiver.named("create rows").is_empty());
+    let sent = the(&receiver, "publish rows");
+    assert_eq!(sent.kind, SpanKind::Producer);
+    assert!(sent.is_child_of(&the(&receiver, "checkout")) && sent.links.is_empty());
+    assert!(sent.is("messaging.batch.message_count", "3"));
+    assert_eq!(linked(), vec![sent.as_link(); 3]);
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -15,7 +15,8 @@ use tokio::task::JoinHandle;
 use super::support::until;
 use crate::support::{Publish, TestDb, within};
 
-const GROUP: &str = "rolling";
+/// Handled one by one, in batches, and in transactions of the database.
+const GROUPS: [&str; 3] = ["rolling", "rolling-batches", "rolling-transactions"];
 /// Processes at a time.
 const FLEET: usize = 4;
 const GRACE: Duration = Duration::from_millis(700);
@@ -97,19 +98,35 @@ impl Process {
     }
 }
 
-/// Publishes without pause until told to stop. Most messages are short; one in two hundred outlasts
-/// the grace period. A third has one of ten keys.
-async fn publish(pool: PgPool, enough: Arc<AtomicBool>) -> usize {
+/// Publishes without pause until told to stop. Most messages are short; some outlast
+/// the grace period. A third has one of ten keys; half of the long ones, and the short ones behind them, have one
+/// of three more. Returns how many there are, and how many of them are handled in transactions.
+async fn publish(pool: PgPool, enough: Arc<AtomicBool>) -> (usize, usize) {
     let mut rng = StdRng::seed_from_u64(7);
-    let mut published = 0;
+    let (mut published, mut booked) = (0, 0);
     while !enough.load(Ordering::Relaxed) {
         let mut tx = pool.begin().await.unwrap();
         for _ in 0..25 {
-            let long = rng.random_bool(0.005);
+            let kind = match rng.random_range(0..10) {
+                0 => "book",
+                1 | 2 => "some",
+                _ => "one",
+            };
+            // So rare are transactions that of theirs more are long.
+            let long = rng.random_bool(if kind == "book" { 0.03 } else { 0.005 });
             let millis: u64 = if long { 1_500 } else { rng.random_range(1..30) };
-            let mut event = Publish::new("n").payload(json!(millis));
-            if !long && rng.random_bool(0.3) {
-                event = event.key(&format!("k{}", rng.random_range(0..10)));
+            booked += usize::from(kind == "book");
+            let slow = rng.random_bool(if long { 0.5 } else { 0.01 });
+            let key = match (slow, long) {
+                (true, _) => Some(format!("slow{}", rng.random_range(0..3))),
+                (false, true) => None,
+                (false, false) => rng
+                    .random_bool(0.3)
+                    .then(|| format!("k{}", rng.random_range(0..10))),
+            };
+            let mut event = Publish::new(kind).payload(json!(millis));
+            if let Some(key) = key {
+                event = event.key(&key);
             }
             event.send(&mut *tx).await;
             published += 1;
@@ -117,7 +134,7 @@ async fn publish(pool: PgPool, enough: Arc<AtomicBool>) -> usize {
         tx.commit().await.unwrap();
         tokio::time::sleep(Duration::from_millis(15)).await;
     }
-    published
+    (published, booked)
 }
 
 /// A rolling deploy under load, over and over: nothing that had finished is handled again, no attempt
@@ -125,6 +142,7 @@ async fn publish(pool: PgPool, enough: Arc<AtomicBool>) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn processes_replaced_under_load_repeat_nothing_that_had_finished() {
     let db = TestDb::new().await;
+    db.run("CREATE TABLE effects (message bigint)").await;
     let said = Arc::new(Mutex::new(Said::default()));
     let enough = Arc::new(AtomicBool::new(false));
     let publishing = tokio::spawn(publish(db.pool.clone(), Arc::clone(&enough)));
@@ -146,9 +164,9 @@ async fn processes_replaced_under_load_repeat_nothing_that_had_finished() {
         ends.push(end.await.unwrap());
     }
     enough.store(true, Ordering::Relaxed);
-    let published = publishing.await.unwrap();
+    let (published, booked) = publishing.await.unwrap();
     until("everything to be handled", || async {
-        db.value::<bool>("SELECT vulkan.is_drained('orders', 'rolling')")
+        db.value::<bool>("SELECT bool_and(vulkan.is_drained('orders', name)) FROM vulkan.groups")
             .await
     })
     .await;
@@ -178,17 +196,39 @@ async fn processes_replaced_under_load_repeat_nothing_that_had_finished() {
         repeated.is_empty(),
         "handled again after their end: {repeated:?}"
     );
-    assert_eq!(said.ended.len(), published);
+    let effects: [i64; 2] = [
+        db.value("SELECT count(*) FROM effects").await,
+        db.value("SELECT count(DISTINCT message) FROM effects")
+            .await,
+    ];
+    assert_eq!(effects, [i64::try_from(booked).unwrap(); 2]);
+    assert_eq!(said.ended.len() + booked, published);
     let spent: Vec<_> = said
         .begun
         .iter()
         .filter(|(_, attempts)| attempts.iter().any(|attempt| *attempt != 1))
         .collect();
     assert!(spent.is_empty(), "attempts were spent: {spent:?}");
-    assert_eq!(
-        db.count(GROUP, "done").await,
-        i64::try_from(published).unwrap()
+    // It was no easy ride: of each group, and of keys, some were cut off and begun again.
+    let again = said.begun.iter().filter(|(_, attempts)| attempts.len() > 1);
+    let again: Vec<i64> = again.map(|(offset, _)| *offset).collect();
+    let of_groups_and_keys: (i64, i64) = sqlx::query_as(
+        r#"SELECT count(DISTINCT kind), count(partition_key) FROM vulkan.events WHERE "offset" = ANY($1)"#,
+    )
+    .bind(&again)
+    .fetch_one(&db.pool)
+    .await
+    .unwrap();
+    println!(
+        "begun again: {}, of groups and of keys {of_groups_and_keys:?}",
+        again.len()
     );
+    assert!(rolls() < 100 || (of_groups_and_keys.0 == 3 && of_groups_and_keys.1 > 0));
+    let mut done = 0;
+    for group in GROUPS {
+        done += db.count(group, "done").await;
+    }
+    assert_eq!(done, i64::try_from(published).unwrap());
     let attempts: i32 = db
         .value("SELECT max(attempts) FROM vulkan.deliveries")
         .await;

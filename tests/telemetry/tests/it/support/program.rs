@@ -12,9 +12,9 @@ pub(crate) struct Program(Child);
 
 impl Program {
     /// Starts it, sending to the receiver. It is killed with the value.
-    pub(crate) fn start(role: &str, url: &str, receiver: &Receiver, option: &str) -> Self {
+    pub(crate) fn start(role: &str, url: &str, receiver: &Receiver, options: &str) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_traced"))
-            .args([role, url, option])
+            .args([role, url, options])
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint())
             .env("OTEL_SERVICE_NAME", role)
             .env("OTEL_BSP_SCHEDULE_DELAY", "50")
@@ -28,8 +28,8 @@ impl Program {
     }
 
     /// Runs it to its end.
-    pub(crate) async fn run(role: &str, url: &str, receiver: &Receiver) {
-        let mut program = Self::start(role, url, receiver, "");
+    pub(crate) async fn run(role: &str, url: &str, receiver: &Receiver, options: &str) {
+        let mut program = Self::start(role, url, receiver, options);
         assert!(program.0.wait().await.unwrap().success());
     }
 
