@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use vulkan_core::engine::Claimed;
 use vulkan_core::{Client, Error};
 
-use super::elsewhere::PAUSE;
+use super::elsewhere::REST;
 use super::events::{DatabaseCall, WorkerEvent};
 use super::group::Group;
 use super::ledger::{Source, Unit};
@@ -89,8 +89,7 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                     let some_of_it = batch.len() < room;
                     let handled = self.hand_out(batch, solo).await;
                     if !handled {
-                        // Else it would turn all of the log that is not its own into messages put off.
-                        self.unless_stopped(tokio::time::sleep(PAUSE)).await;
+                        self.unless_stopped(tokio::time::sleep(REST)).await;
                     }
                     // At a limit, most likely: to look is cheaper than to claim in vain, and leaves the latch to others.
                     if limited && some_of_it {

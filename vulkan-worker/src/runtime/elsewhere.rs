@@ -6,6 +6,10 @@ use vulkan_core::{Client, Error};
 
 /// How long an answer holds. As long is a message put off: then another worker may get it.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
+/// How long a worker claims nothing that was handed nothing it has a handler for. Longer than the messages are put
+/// off: it knows best when they are due again, and would always be the first to claim them. And without a rest it
+/// would turn a whole backlog that is not its own into messages put off.
+pub(super) const REST: Duration = Duration::from_millis(1500);
 /// So many kinds are known at once. More would come from a publisher that makes them up.
 const MOST: usize = 1000;
 
