@@ -14,7 +14,7 @@ pub(super) struct Pace {
 
 impl Pace {
     /// Holding more gains nothing and only takes memory.
-    const MOST: usize = 4000;
+    const MOST: usize = 6000;
     /// A larger claim gains nothing. As much again is held already, so that there is work while it is under way.
     pub(super) const CLAIM: usize = Self::MOST / 2;
     /// Batches that follow each other faster than this could have been larger.
