@@ -3,7 +3,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 use vulkan_core::{Binding, GroupOptions, KindPattern, Limits, ServedHandler};
-
 use vulkan_names::pattern_covers;
 
 use super::error::Mistake;
