@@ -2,15 +2,16 @@
 
 use std::process::{ExitStatus, Stdio};
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::support::within;
 
 pub(crate) struct Process {
     child: Child,
     input: ChildStdin,
-    output: Lines<BufReader<ChildStdout>>,
+    output: UnboundedReceiver<String>,
 }
 
 impl Process {
@@ -29,7 +30,14 @@ impl Process {
             .spawn()
             .unwrap();
         let input = child.stdin.take().unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (tell, output) = unbounded_channel();
+        // Read whether or not anybody asks: a process that prints into a full pipe stands still.
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                let _ = tell.send(line);
+            }
+        });
         Self {
             child,
             input,
@@ -41,7 +49,7 @@ impl Process {
     pub(crate) async fn says(&mut self, text: &str) {
         within(&format!("the process to say {text:?}"), async {
             loop {
-                match self.output.next_line().await.unwrap() {
+                match self.output.recv().await {
                     Some(line) if line == text => return,
                     Some(_) => {}
                     None => panic!("the process ended before it said {text:?}"),
