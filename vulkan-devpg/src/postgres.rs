@@ -45,7 +45,7 @@ impl Postgres {
     ///
     /// Cancelled, it leaves nothing behind.
     pub async fn start() -> Result<Self, Error> {
-        Self::start_or_private(&[]).await
+        Self::start_with(&[]).await
     }
 
     /// A private cluster, whatever `DATABASE_URL` says.
@@ -78,8 +78,17 @@ impl Postgres {
         started.check().await
     }
 
-    /// The server that `DATABASE_URL` names, or a private cluster with `settings`.
-    pub(crate) async fn start_or_private(settings: &[(&str, &str)]) -> Result<Self, Error> {
+    /// As [`start`](Self::start), a private cluster with `settings` as in
+    /// [`start_private`](Self::start_private).
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, it leaves nothing behind.
+    pub async fn start_with(settings: &[(&str, &str)]) -> Result<Self, Error> {
         match std::env::var("DATABASE_URL") {
             Ok(url) if !url.is_empty() => {
                 let named = Self {

@@ -23,7 +23,7 @@ use crate::{Error, FAST, Postgres};
 pub async fn shared() -> &'static Postgres {
     // Statics are never dropped; the cluster goes because the process does.
     static SHARED: OnceCell<Result<Postgres, Error>> = OnceCell::const_new();
-    let started = SHARED.get_or_init(|| Postgres::start_or_private(FAST));
+    let started = SHARED.get_or_init(|| Postgres::start_with(FAST));
     match started.await {
         Ok(postgres) => postgres,
         Err(error) => match error.source() {

@@ -1,0 +1,1 @@
+INSERT INTO effects (id, note) VALUES ($1, $2)
