@@ -1,6 +1,5 @@
 //! A run: one server, some scenarios, a report.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use crate::Result;
@@ -27,13 +26,6 @@ impl Bench {
     /// The turns that each side gets.
     pub(crate) fn turns(&self) -> std::ops::Range<u32> {
         0..self.turns
-    }
-
-    /// Tells who waits what is being measured.
-    pub(crate) fn says(&self, what: &str) {
-        if std::io::stderr().is_terminal() {
-            eprintln!("  {what}");
-        }
     }
 }
 

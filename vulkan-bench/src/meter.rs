@@ -4,7 +4,6 @@ use serde::Serialize;
 use sqlx::PgPool;
 
 use crate::Result;
-use crate::clock::{now_us, seconds};
 use crate::processes;
 use crate::server::Server;
 
@@ -27,7 +26,6 @@ pub(crate) struct Meter {
     wal: f64,
     server_cpu: Option<f64>,
     own_cpu: Option<f64>,
-    pub(crate) begun_us: u64,
 }
 
 impl Meter {
@@ -40,13 +38,7 @@ impl Meter {
             data,
             server_cpu,
             own_cpu: processes::own().cpu_seconds,
-            begun_us: now_us(),
         })
-    }
-
-    /// The seconds since it began.
-    pub(crate) fn elapsed(&self) -> f64 {
-        seconds(self.begun_us, now_us())
     }
 
     /// What it has cost so far. The client's part is what this process has used.

@@ -13,6 +13,7 @@ use tokio::process::Command;
 use crate::Result;
 use crate::bench::Bench;
 use crate::meter::{Cost, Meter};
+use crate::scenario::hold;
 
 /// What has no retries per message, and so is no peer of a target that speaks of those.
 const WITHOUT_RETRIES: &[&str] = &["pgq"];
@@ -127,6 +128,17 @@ impl Peer {
         let database = bench.server.empty().await?;
         let pool = PgPool::connect(&database.url()).await?;
         let done = self.work(bench, &database.url(), &pool, work).await;
+        pool.close().await;
+        done.map_err(|failure| format!("peer {}: {failure}", self.name).into())
+    }
+
+    /// As [`run`](Self::run), while other sessions hold a snapshot and an xid.
+    pub(crate) async fn run_held(&self, bench: &Bench, work: Work) -> Result<Done> {
+        let database = bench.server.empty().await?;
+        let pool = PgPool::connect(&database.url()).await?;
+        let holders = hold(&pool).await?;
+        let done = self.work(bench, &database.url(), &pool, work).await;
+        drop(holders);
         pool.close().await;
         done.map_err(|failure| format!("peer {}: {failure}", self.name).into())
     }

@@ -33,6 +33,12 @@ mod linux {
         }
     }
 
+    /// The CPU seconds of another process.
+    pub(crate) fn cpu_of(id: u32) -> Option<f64> {
+        let stat = Process::new(id.try_into().ok()?).ok()?.stat().ok()?;
+        Some(cpu(&stat))
+    }
+
     /// The CPU seconds of a server: its postmaster, the processes of it that live, and those that have ended.
     pub(crate) fn server_cpu(data: &Path) -> Option<f64> {
         let pid_file = std::fs::read_to_string(data.join("postmaster.pid")).ok()?;
@@ -50,11 +56,16 @@ mod linux {
 }
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{own, server_cpu};
+pub(crate) use linux::{cpu_of, own, server_cpu};
 
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn own() -> Used {
     Used::default()
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn cpu_of(_: u32) -> Option<f64> {
+    None
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -1,5 +1,13 @@
 //! Steps that scenarios share.
 
+mod hammer;
+mod stream;
+mod trickle;
+
+pub(super) use hammer::hammer;
+pub(super) use stream::{Producer, Shape};
+pub(super) use trickle::trickle;
+
 use crate::Result;
 use crate::bench::Bench;
 use crate::meter::{Cost, Meter};

@@ -12,6 +12,7 @@ use super::{Latency, Line, Progress, Report, WorkOrder};
 use crate::Result;
 use crate::clock::{now_us, seconds};
 use crate::meter::{Cost, Meter};
+use crate::processes;
 
 /// Nothing that is measured stands still for as long.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -37,10 +38,6 @@ pub(crate) struct Worked {
 }
 
 impl Worked {
-    pub(crate) fn rate(&self) -> f64 {
-        self.handled as f64 / self.seconds
-    }
-
     /// What all of it has cost, with the CPU and memory of the workers.
     pub(crate) async fn cost(&self, meter: Meter) -> Result<Cost> {
         let cost = meter.end().await?;
@@ -92,6 +89,12 @@ impl Crew {
                     at_us: sum.at_us.max(one.at_us),
                 }
             })
+    }
+
+    /// The CPU seconds that they have used so far.
+    pub(crate) fn cpu_seconds(&self) -> Option<f64> {
+        let ids = self.processes.iter().map(|process| process.child.id());
+        ids.map(|id| processes::cpu_of(id?)).sum()
     }
 
     /// Waits until they are so far.

@@ -1,0 +1,1 @@
+CREATE TABLE effects (nth bigserial PRIMARY KEY, id bigint NOT NULL, note text NOT NULL)
