@@ -78,17 +78,16 @@ impl Client {
     /// # Examples
     ///
     /// ```
+    /// # extern crate vulkan_core as vulkan;
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let database = vulkan_devpg::shared().await.create_database().await?;
     /// # let client = vulkan_core::Client::connect(&database.url()).await?;
     /// # client.migrate().await?;
     /// # client.create_stream("orders").await?;
-    /// use vulkan_core::Event;
-    ///
-    /// #[derive(serde::Serialize, vulkan_macros::Event)]
+    /// # use vulkan_macros::Event;
+    /// #[derive(serde::Serialize, Event)]
     /// #[event(stream = "orders", kind = "order.imported")]
-    /// # #[event(crate = vulkan_core)]
     /// struct OrderImported {
     ///     id: u64,
     /// }
