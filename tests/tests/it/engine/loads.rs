@@ -130,7 +130,10 @@ async fn there_is_no_offset_without_an_announcement() {
         "INSERT INTO vulkan.events_1_0 (stream_id, kind, payload) VALUES (1, 'n', '1')",
     ] {
         // None of a partition where it is routed, NULL in the leaf.
-        assert!(["23514", "23502"].contains(&db.code(sql).await.as_str()), "{sql}");
+        assert!(
+            ["23514", "23502"].contains(&db.code(sql).await.as_str()),
+            "{sql}"
+        );
     }
     // To another stream it does not go either.
     db.run("SELECT vulkan.create_stream('payments')").await;
