@@ -56,7 +56,7 @@ CREATE TABLE vulkan.events (
 ) PARTITION BY LIST (stream_id);
 CREATE INDEX events_key ON vulkan.events (hashtextextended(partition_key, 0), "offset")
     WHERE partition_key IS NOT NULL;
-COMMENT ON TABLE vulkan.events IS 'The log: immutable, append-only, ordered by "offset". Partitioned by stream, then by range of offsets. Publish through vulkan.publish(); a plain INSERT is not announced to readers and can be skipped by them.';
+COMMENT ON TABLE vulkan.events IS 'The log: immutable, append-only, ordered by "offset". Partitioned by stream, then by range of offsets. Publish through vulkan.publish(), load by COPY into vulkan.events_of(stream). A plain INSERT into this table or into a leaf is not announced to readers and can be skipped by them.';
 COMMENT ON COLUMN vulkan.events."offset" IS 'Unique across streams and growing; gaps mean nothing.';
 COMMENT ON COLUMN vulkan.events.created_at IS 'When the publishing statement began, by the database''s clock.';
 COMMENT ON COLUMN vulkan.events.deliver_at IS 'Not handed out before this time. NULL: at once.';

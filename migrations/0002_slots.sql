@@ -56,6 +56,7 @@ BEGIN
     END IF;
     EXECUTE format('CREATE TABLE vulkan.%I (LIKE vulkan.events INCLUDING ALL) PARTITION BY RANGE ("offset")',
         format('events_%s', new_id));
+    PERFORM vulkan.open_to_loads(new_id);
     PERFORM vulkan.ensure_partitions(new_id,
         (SELECT q.last_value / 1000000000 + m.slots_ahead FROM vulkan.offset_seq q, vulkan.meta m));
     EXECUTE format('ALTER TABLE vulkan.events ATTACH PARTITION vulkan.%I FOR VALUES IN (%s)',

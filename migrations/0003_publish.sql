@@ -198,3 +198,44 @@ BEGIN
     SELECT m.stands_at FROM message m ORDER BY m.nth;
 END $$;
 COMMENT ON FUNCTION vulkan.publish_many_once(integer, text[], jsonb[], text[], jsonb[], timestamptz[], text[], interval[]) IS 'Internal. publish_many() for batches with dedup ids; within one batch the first of an id wins.';
+
+-- Loads: COPY, or INSERT .. SELECT, straight into the table of one stream. Triggers of a statement belong to
+-- the table that it names: these cost a publish nothing, which names vulkan.events, and a load once a statement.
+-- Row triggers, or a default with a volatile function other than nextval(), would take COPY its batches.
+CREATE FUNCTION vulkan.loading() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_WHEN = 'BEFORE' THEN
+        -- The statement has drawn no offset yet.
+        PERFORM vulkan.announce(TG_ARGV[0]::integer);
+    ELSE
+        -- Not before the rows: who falls asleep during a long load is to be woken, too.
+        PERFORM vulkan.ring(TG_ARGV[0]::integer);
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION vulkan.loading() IS 'Internal. Announces a load before its first row, and rings after its last.';
+
+CREATE FUNCTION vulkan.open_to_loads(stream_id integer) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    events CONSTANT text := format('events_%s', stream_id);
+    moment text;
+BEGIN
+    -- On this table alone: an INSERT into vulkan.events, which nothing announces, still fails for want of an offset.
+    EXECUTE format('ALTER TABLE vulkan.%I ALTER "offset" SET DEFAULT nextval(''vulkan.offset_seq''), ALTER stream_id SET DEFAULT %s',
+        events, stream_id);
+    FOREACH moment IN ARRAY '{before, after}'::text[] LOOP
+        EXECUTE format('CREATE TRIGGER %1$I %1$s INSERT ON vulkan.%2$I FOR EACH STATEMENT EXECUTE FUNCTION vulkan.loading(%3$s)',
+            moment, events, stream_id);
+        -- Whatever session_replication_role is.
+        EXECUTE format('ALTER TABLE vulkan.%I ENABLE ALWAYS TRIGGER %I', events, moment);
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION vulkan.open_to_loads(integer) IS 'Internal. Makes the table of a stream one that can be loaded: what it fills in, and that it announces.';
+
+CREATE FUNCTION vulkan.events_of(stream text) RETURNS regclass
+LANGUAGE sql STABLE AS $$
+    SELECT format('vulkan.events_%s', vulkan.stream_id(events_of.stream))::regclass
+$$;
+COMMENT ON FUNCTION vulkan.events_of(text) IS 'The table with the events of one stream, for loads: COPY into it, or INSERT .. SELECT, the columns kind, payload, partition_key, headers, deliver_at, or some of them with the first two; offsets come by themselves, in the order of the rows, and readers skip none. All of a statement is appended, or nothing. Readers wait for events behind it until its transaction ends: load in chunks. One statement knows the partitions that were there when it began: it ends before slots_ahead slots are over. Unlike publish(), it does not look whether each kind passes check_kind(), and knows no dedup ids; leave "offset", stream_id and created_at out. Raises VK001.';

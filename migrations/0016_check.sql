@@ -104,6 +104,12 @@ BEGIN
     UNION ALL
     -- 10. Each tick of a schedule is published once: the next lies after the last.
     SELECT 10, t.name, NULL, format('the next tick of schedule "%s", %s, is not after its last, %s', s.name, s.next_at, s.last_at)
-    FROM vulkan.schedules s JOIN vulkan.streams t ON t.stream_id = s.stream_id WHERE s.next_at <= s.last_at;
+    FROM vulkan.schedules s JOIN vulkan.streams t ON t.stream_id = s.stream_id WHERE s.next_at <= s.last_at
+    UNION ALL
+    -- 11. No table takes offsets that nobody announces.
+    SELECT 11, t.name, NULL, format('vulkan.events_%s does not announce what is loaded into it', t.stream_id)
+    FROM vulkan.streams t
+    WHERE 2 <> (SELECT count(*) FROM pg_trigger x
+                WHERE x.tgrelid = vulkan.events_of(t.name) AND x.tgfoid = 'vulkan.loading'::regproc AND x.tgenabled = 'A');
 END $$;
 COMMENT ON FUNCTION vulkan.check() IS 'The invariants of the engine: a row for each violation, none on a sound database. Reads everything: for tests, and for doubts. After max_attempts was lowered, invariant 4 may name messages that are older than that.';

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use sqlx::postgres::{PgConnection, PgPool};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// How long the engine may take to answer one call. Its calls are short; a connection that gives no
@@ -20,7 +21,12 @@ where
     F: Future<Output = T> + Send + 'static,
     T: Send + 'static,
 {
-    match tokio::spawn(work).await {
+    joined(tokio::spawn(work)).await
+}
+
+/// What a task of ours comes to.
+pub(crate) async fn joined<T>(task: JoinHandle<T>) -> T {
+    match task.await {
         Ok(value) => value,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),

@@ -65,6 +65,17 @@ pub enum Error {
         /// The stream of an event that differs.
         other: String,
     },
+    /// An event with a dedup id was to be loaded by COPY, which cannot leave any out.
+    #[error(
+        "a load takes no dedup ids, but this {kind:?} event has one; publish it with Client::publish_many, or without the id"
+    )]
+    DedupInLoad {
+        /// The kind of the event.
+        kind: String,
+    },
+    /// The load has failed before, with another error. Nothing of it was appended.
+    #[error("the load has failed before, and nothing of it was appended; begin another")]
+    LoadEnded,
     /// The database has no Vulkan schema.
     #[error(
         "the database has no schema \"vulkan\"; call Client::migrate once, or apply the files in migrations/"

@@ -33,7 +33,7 @@
 //! | To do | See |
 //! |---|---|
 //! | connect, migrate | [`Client`] |
-//! | publish | [`Client::publish`], [`Client::publish_in`], [`Client::publish_many`], [`Client::publisher`], [`Event`], [`Message`] |
+//! | publish | [`Client::publish`], [`Client::publish_in`], [`Client::publish_many`], [`Client::publisher`], [`Client::load`], [`Event`], [`Message`] |
 //! | publish again and again | [`Schedule`], [`Client::put_schedule`], [`Client::schedules`], [`Cron`] |
 //! | make streams and groups | [`Client::create_stream`], [`Client::ensure_group`] |
 //! | limit a group | [`Limits`], [`Client::set_prefix_limit`], [`Client::reset_breaker`] |
@@ -74,7 +74,7 @@ pub use operate::{
     WorkerState,
 };
 pub use position::Position;
-pub use publish::{IntoMessage, Message, Published, Publisher, PublisherOptions};
+pub use publish::{IntoMessage, Loader, Message, Published, Publisher, PublisherOptions};
 pub use schedule::{
     Cron, CronError, Missed, Schedule, ScheduleError, ScheduleMistake, ScheduleOverview,
 };

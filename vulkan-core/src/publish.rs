@@ -1,6 +1,7 @@
-//! Publishing: alone, in the caller's transaction, in batches, merged.
+//! Publishing: alone, in the caller's transaction, in batches, merged, by COPY.
 
 mod batch;
+mod load;
 mod message;
 mod once;
 mod publisher;
@@ -8,6 +9,7 @@ mod publisher;
 use sqlx::PgExecutor;
 use sqlx::types::Json;
 
+pub use load::Loader;
 pub use message::{IntoMessage, Message};
 pub use once::Published;
 pub use publisher::{Publisher, PublisherOptions};
@@ -70,7 +72,8 @@ impl Client {
     /// Publishes a batch of events of one stream in one statement: all of them, or none.
     /// Returns their offsets in the same order.
     ///
-    /// This is the fast way to publish much: a few hundred to a few thousand events a batch.
+    /// This is the fast way to publish much: a few hundred to a few thousand events a batch. For hundreds of
+    /// thousands there is [`load`](Self::load).
     ///
     /// # Errors
     ///

@@ -4,6 +4,7 @@
 //! `tracing-opentelemetry` gets them; without one a span costs a look at a flag.
 
 mod carrier;
+mod load;
 mod options;
 mod publish;
 mod traced;
@@ -11,6 +12,7 @@ mod work;
 
 use std::borrow::Cow;
 
+pub(crate) use load::Loading;
 pub use options::TraceOptions;
 pub(crate) use publish::Publishing;
 pub(crate) use traced::Traced;

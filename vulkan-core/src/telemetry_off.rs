@@ -4,6 +4,20 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::publish::Message;
 
+/// Of a load.
+#[derive(Debug)]
+pub(crate) struct Loading;
+
+impl Loading {
+    pub(crate) fn begin(_: &Client, _: &str) -> Self {
+        Self
+    }
+
+    pub(crate) fn take_along(&self, _: &mut Message) {}
+
+    pub(crate) fn end(&self, _: &Result<u64, Error>) {}
+}
+
 pub(crate) struct Publishing;
 
 impl Publishing {

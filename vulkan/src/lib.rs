@@ -129,7 +129,7 @@
 //! | To do | See |
 //! |---|---|
 //! | connect, migrate, make a stream | [`Client`] |
-//! | publish | [`Client::publish`], [`Client::publish_in`], [`Client::publish_many`], [`Client::publisher`]; with headers, a delay or a dedup id [`Message`] |
+//! | publish | [`Client::publish`], [`Client::publish_in`], [`Client::publish_many`], [`Client::publisher`], [`Client::load`]; with headers, a delay or a dedup id [`Message`] |
 //! | publish again and again | [`Schedule`], [`Cron`], [`WorkerBuilder::schedule`], [`Client::put_schedule`], [`Client::schedules`] |
 //! | handle | [`handler`](macro@handler), [`Handler`], [`Worker`]; several messages at once [`Received`], [`BatchHandler`] |
 //! | have a plain job queue | [`Queue`] |
@@ -150,10 +150,11 @@
 pub use vulkan_core::{
     Backoff, BackoffError, Binding, Breaker, BreakerError, Client, Cron, CronError, DryRun,
     DurationError, Error, Event, GroupName, GroupOptions, GroupOverview, Inspected, IntoMessage,
-    KindPattern, Limit, Limits, LiveWorker, LogEvent, Message, Missed, Mode, NameError, OnDead,
-    PartitionKey, Position, Problem, Published, Publisher, PublisherOptions, Rate, RateError,
-    Reader, ReaderEvents, Redrive, Refusal, Replayed, Schedule, ScheduleError, ScheduleMistake,
-    ScheduleOverview, ServedHandler, Start, StartError, Status, Subject, WorkerState, engine,
+    KindPattern, Limit, Limits, LiveWorker, Loader, LogEvent, Message, Missed, Mode, NameError,
+    OnDead, PartitionKey, Position, Problem, Published, Publisher, PublisherOptions, Rate,
+    RateError, Reader, ReaderEvents, Redrive, Refusal, Replayed, Schedule, ScheduleError,
+    ScheduleMistake, ScheduleOverview, ServedHandler, Start, StartError, Status, Subject,
+    WorkerState, engine,
 };
 #[doc(inline)]
 pub use vulkan_macros::{Event, handler};

@@ -18,6 +18,8 @@ mod lanes;
 mod lifecycle;
 /// Limits of a group, over all its workers.
 mod limits;
+/// COPY into a stream's table: announced, rung for, whole or nothing.
+mod loads;
 /// Appending to the log: transactions, dedup ids, names and kinds.
 mod publish;
 /// Random histories, held against a model after every step.

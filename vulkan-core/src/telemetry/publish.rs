@@ -87,7 +87,7 @@ impl Publishing {
     }
 }
 
-fn span(client: &Client, stream: &str, kind: &str) -> Span {
+pub(super) fn span(client: &Client, stream: &str, kind: &str) -> Span {
     info_span!(
         target: super::TARGET,
         "publish",
@@ -129,7 +129,7 @@ fn create(client: &Client, message: &Message) -> Span {
 }
 
 /// The context of a span; of one that a filter has left out, that of the span around it.
-fn context(span: &Span) -> SpanContext {
+pub(super) fn context(span: &Span) -> SpanContext {
     let context = if span.is_disabled() {
         Context::current()
     } else {

@@ -1,6 +1,8 @@
 mod batch;
 mod cancelled;
 mod delayed;
+mod load_ended;
+mod loaded;
 mod merged;
 mod merged_speed;
 mod once;

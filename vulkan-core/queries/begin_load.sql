@@ -1,0 +1,1 @@
+SELECT vulkan.events_of($1)::text, clock_timestamp()
