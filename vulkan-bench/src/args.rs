@@ -18,6 +18,8 @@ pub(crate) enum Command {
     List,
     /// Measures: all scenarios, or those named.
     Run(Run),
+    /// Takes part in the public long-horizon contest of Postgres job queues: configured by the environment, runs until SIGTERM.
+    Adapter,
     /// A worker process of a measurement; `run` starts it.
     #[command(hide = true)]
     Work {

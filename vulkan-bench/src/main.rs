@@ -3,6 +3,7 @@
 //! Every target is a ratio of two things measured in turn, in one run, on one server, so that it means the same on any
 //! machine. `list` says what there is to measure; see `README.md` beside this crate for how it is measured.
 
+mod adapter;
 mod args;
 mod bench;
 mod clock;
@@ -18,6 +19,7 @@ mod server;
 mod worker;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -27,18 +29,32 @@ use crate::args::{Args, Command};
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Result<T, E = Failure> = std::result::Result<T, E>;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let done = match Args::parse().command {
+fn main() -> ExitCode {
+    let command = Args::parse().command;
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    let code = runtime.block_on(obey(command));
+    // A name server that gives no answer holds a thread that nothing can end.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    code
+}
+
+async fn obey(command: Command) -> ExitCode {
+    let done = match command {
         Command::List => {
             scenario::list();
             Ok(ExitCode::SUCCESS)
         }
         Command::Run(run) => bench::run(run).await,
+        Command::Adapter => Ok(adapter::run().await),
         Command::Work { order } => worker::child::run(&order).await,
     };
-    done.unwrap_or_else(|failure| {
-        eprintln!("vulkan-bench: {failure}");
-        ExitCode::FAILURE
-    })
+    done.unwrap_or_else(|failure| failed(&*failure))
+}
+
+fn failed(failure: &dyn std::error::Error) -> ExitCode {
+    eprintln!("vulkan-bench: {failure}");
+    ExitCode::FAILURE
 }

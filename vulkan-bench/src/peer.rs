@@ -123,6 +123,24 @@ impl Peer {
         !WITHOUT_RETRIES.contains(&self.name.as_str())
     }
 
+    /// As many messages at once as it was fastest with: see `benches/peers/README.md`.
+    pub(crate) fn slots(&self) -> usize {
+        match self.name.as_str() {
+            "awa" => 1024,
+            "underway" => 32,
+            _ => 256,
+        }
+    }
+
+    /// As many messages as it drains within some seconds.
+    pub(crate) fn backlog(&self) -> u64 {
+        match self.name.as_str() {
+            "underway" => 1_000,
+            "sqlxmq" => 20_000,
+            _ => 200_000,
+        }
+    }
+
     /// Lets it work, in a database of its own.
     pub(crate) async fn run(&self, bench: &Bench, work: Work) -> Result<Done> {
         let database = bench.server.empty().await?;

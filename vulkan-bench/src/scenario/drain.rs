@@ -2,7 +2,7 @@
 
 use sqlx::types::Json;
 
-use super::support::{Drain, SLOTS};
+use super::support::Drain;
 use crate::Result;
 use crate::bench::Bench;
 use crate::clock::now_us;
@@ -29,8 +29,8 @@ pub(crate) async fn run(bench: &Bench) -> Result<Outcome> {
         outcome.goal("drain / paging", drain / paging, Target::AtLeast(0.4));
         for peer in bench.peers.all() {
             let work = Work::Drain {
-                messages: bench.size(100_000, 10_000),
-                slots: SLOTS,
+                messages: bench.size(peer.backlog(), 1_000),
+                slots: peer.slots(),
             };
             let done = peer.run(bench, work).await?;
             let rate = outcome.add_rate(peer.name(), done.handled, done.seconds, done.cost);

@@ -45,7 +45,7 @@ pub(crate) async fn run(bench: &Bench) -> Result<Outcome> {
     for peer in bench.peers.all() {
         let work = Work::Steady {
             seconds: held.as_secs(),
-            slots: 64,
+            slots: peer.slots(),
             work_ms: 0,
             rate: None,
         };

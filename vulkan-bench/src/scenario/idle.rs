@@ -24,7 +24,7 @@ pub(crate) async fn run(bench: &Bench) -> Result<Outcome> {
         trickle(&database.client, RATE, Duration::from_secs(1)).await?;
         let meter = Meter::begin(&bench.server, &database.pool).await?;
         let before = crew.cpu_seconds();
-        let took = trickle(&database.client, RATE, Duration::from_secs(seconds)).await?;
+        let (_, took) = trickle(&database.client, RATE, Duration::from_secs(seconds)).await?;
         let worker = crew
             .cpu_seconds()
             .zip(before)

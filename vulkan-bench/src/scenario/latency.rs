@@ -59,10 +59,8 @@ async fn measure(bench: &Bench, rate: u64, time: Duration) -> Result<(Worked, u6
     });
     crew.begin().await?;
     wait_for_sleep(&database.client).await?;
-    let took = trickle(&database.client, rate, time).await?;
-    let published = (took * rate as f64) as u64;
-    crew.until(|progress| progress.handled + rate / 10 >= published)
-        .await?;
+    let (published, took) = trickle(&database.client, rate, time).await?;
+    crew.until(|progress| progress.handled >= published).await?;
     let worked = crew.stop().await?;
     Ok((worked, counting.await?, took))
 }

@@ -15,8 +15,8 @@ use crate::order::Order;
 const AT_ONCE: usize = 16;
 
 /// Publishes so many events a second, each in a transaction of its own, and each with the time at which it was due.
-/// Returns the seconds it took.
-pub(crate) async fn trickle(client: &Client, rate: u64, time: Duration) -> Result<f64> {
+/// Returns how many they were, and the seconds it took.
+pub(crate) async fn trickle(client: &Client, rate: u64, time: Duration) -> Result<(u64, f64)> {
     let permits = Arc::new(Semaphore::new(AT_ONCE));
     let mut running = JoinSet::new();
     let begun = Instant::now();
@@ -43,5 +43,5 @@ pub(crate) async fn trickle(client: &Client, rate: u64, time: Duration) -> Resul
     while let Some(done) = running.join_next().await {
         done??;
     }
-    Ok(begun.elapsed().as_secs_f64())
+    Ok((many, begun.elapsed().as_secs_f64()))
 }

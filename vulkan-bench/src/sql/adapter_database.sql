@@ -1,0 +1,1 @@
+SELECT current_database()::text, schema_version FROM vulkan.meta

@@ -1,0 +1,7 @@
+mod ends;
+mod environment;
+mod lines;
+mod modes;
+mod proxy;
+mod restarts;
+mod support;

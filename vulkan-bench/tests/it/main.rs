@@ -1,0 +1,3 @@
+//! The bench program, run as a program.
+
+mod adapter;
