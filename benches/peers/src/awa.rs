@@ -1,0 +1,142 @@
+//! awa, with its queue storage.
+//!
+//! docs/configuration.md of its repository: bulk producers load by
+//! `QueueStorage::enqueue_params_copy` ("Producer path choice"), a hot workload is
+//! partitioned first ("Choosing a throughput lever"), and a zero deadline takes the
+//! short path of the receipts ("What the knobs mean").
+
+use std::{ops::Range, sync::Arc, time::Duration};
+
+use ::awa::{
+    Client, InsertOpts, InsertParams, JobArgs, JobResult, PartitionedQueue, QueueConfig,
+    QueueStorage, QueueStorageConfig, model::insert::params_with,
+};
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use sqlx08::{PgPool, postgres::PgPoolOptions};
+
+use crate::{
+    load::Order,
+    peer::{Peer, Setting},
+};
+
+#[derive(Debug, Serialize, Deserialize, JobArgs)]
+#[serde(transparent)]
+struct Job {
+    order: Order,
+}
+
+#[derive(Clone)]
+pub struct Awa {
+    setting: Setting,
+    pool: PgPool,
+    queue: PartitionedQueue,
+    storage: Arc<QueueStorage>,
+}
+
+impl Awa {
+    fn params(&self, id: u64) -> Result<InsertParams> {
+        Ok(params_with(&self.job(id), self.opts(id)?)?)
+    }
+
+    fn job(&self, id: u64) -> Job {
+        Job {
+            order: self.setting.load.order(id),
+        }
+    }
+
+    fn opts(&self, id: u64) -> Result<InsertOpts> {
+        let index = usize::try_from(id)?;
+        Ok(self
+            .queue
+            .route_opts_by_index(InsertOpts::default(), index))
+    }
+
+    fn config() -> QueueStorageConfig {
+        QueueStorageConfig {
+            queue_stripe_count: crate::tune::tune("STRIPES", 1),
+            ..QueueStorageConfig::default()
+        }
+    }
+}
+
+impl Peer for Awa {
+    const NAME: &'static str = "awa";
+    const VERSION: &'static str = "0.6.9";
+
+    type Worker = Client;
+
+    async fn open(setting: Setting) -> Result<Self> {
+        let pool = PgPoolOptions::new()
+            .max_connections(crate::tune::tune("POOL", 30))
+            .connect(&setting.url)
+            .await?;
+        ::awa::migrations::run(&pool).await?;
+        let queue = PartitionedQueue::new("orders", crate::tune::tune("PARTS", 2))?;
+        let shards: i16 = crate::tune::tune("SHARDS", 1);
+        for name in queue.physical_queues() {
+            sqlx08::query("INSERT INTO awa.queue_meta (queue, enqueue_shards) VALUES ($1, $2) ON CONFLICT (queue) DO UPDATE SET enqueue_shards = EXCLUDED.enqueue_shards").bind(name).bind(shards).execute(&pool).await?;
+        }
+        let storage = Arc::new(QueueStorage::new(Self::config())?);
+        Ok(Self {
+            setting,
+            pool,
+            queue,
+            storage,
+        })
+    }
+
+    async fn insert(&self, ids: Range<u64>) -> Result<()> {
+        let jobs = ids.map(|id| self.params(id)).collect::<Result<Vec<_>>>()?;
+        self.storage.enqueue_params_copy(&self.pool, &jobs).await?;
+        Ok(())
+    }
+
+    async fn insert_one(&self, id: u64) -> Result<()> {
+        ::awa::insert_with(&self.pool, &self.job(id), self.opts(id)?).await?;
+        Ok(())
+    }
+
+    async fn start(&self) -> Result<Client> {
+        let config = QueueConfig {
+            max_workers: u32::try_from(self.setting.slots.div_ceil(self.queue.partitions()))?,
+            deadline_duration: Duration::ZERO,
+            claimers: crate::tune::tune("CLAIMERS", 1),
+            claim_batch_size: crate::tune::tune("CLAIM", 512),
+            ..QueueConfig::default()
+        };
+        let work = self.setting.work.clone();
+        let client = Client::builder(self.pool.clone())
+            .partitioned_queue(&self.queue, config)
+            .queue_storage(
+                Self::config(),
+                Duration::from_millis(1_000),
+                Duration::from_millis(1_000),
+            )
+            .register::<Job, _, _>(move |job, _| {
+                let work = work.clone();
+                async move {
+                    work.handle(job.order).await;
+                    Ok(JobResult::Completed)
+                }
+            })
+            .build()?;
+        client.start().await?;
+        Ok(client)
+    }
+
+    async fn done(&self) -> Result<bool> {
+        for queue in self.queue.physical_queues() {
+            let counts = self.storage.queue_counts(&self.pool, queue).await?;
+            if counts.available > 0 || counts.running > 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn stop(worker: Client) -> Result<()> {
+        worker.shutdown(Duration::from_secs(10)).await;
+        Ok(())
+    }
+}
