@@ -97,6 +97,11 @@ impl Peer for Awa {
         Ok(())
     }
 
+    async fn loaded(&self) -> Result<()> {
+        sqlx08::query("ANALYZE").execute(&self.pool).await?;
+        Ok(())
+    }
+
     async fn start(&self) -> Result<Client> {
         let config = QueueConfig {
             max_workers: u32::try_from(self.setting.slots.div_ceil(self.queue.partitions()))?,

@@ -5,11 +5,16 @@ use std::str::FromStr;
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::{
+    apalis_postgres::ApalisPostgres,
     awa::Awa,
     drive::{self, Steady},
     graphile_worker::GraphileWorker,
     load::{Load, Work},
     peer::{Peer, Setting},
+    pgmq::Pgmq,
+    pgq::Pgq,
+    sqlxmq::Sqlxmq,
+    underway::Underway,
 };
 
 const USAGE: &str = "usage: peers list | \
@@ -37,7 +42,15 @@ macro_rules! peers {
     };
 }
 
-peers!(Awa, GraphileWorker);
+peers!(
+    Awa,
+    GraphileWorker,
+    Pgq,
+    ApalisPostgres,
+    Sqlxmq,
+    Pgmq,
+    Underway,
+);
 
 #[derive(Debug)]
 pub enum Command {

@@ -85,6 +85,11 @@ impl Peer for GraphileWorker {
         Ok(())
     }
 
+    async fn loaded(&self) -> Result<()> {
+        sqlx::query("ANALYZE").execute(&self.pool).await?;
+        Ok(())
+    }
+
     async fn start(&self) -> Result<Worker> {
         let queue = LocalQueueConfig::default()
             .with_size(crate::tune::tune("SIZE", 5_000))

@@ -1,14 +1,19 @@
 //! Other Postgres queues behind one command line, so that `vulkan-bench` can measure
 //! each in a process of its own.
 
+mod apalis_postgres;
 mod awa;
 mod command;
 mod drive;
 mod graphile_worker;
 mod load;
 mod peer;
+mod pgmq;
+mod pgq;
 mod protocol;
+mod sqlxmq;
 mod tune;
+mod underway;
 
 use std::process::ExitCode;
 
