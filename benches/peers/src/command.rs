@@ -85,7 +85,13 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
     }
     let known: &[&str] = match kind {
         "drain" => &["--messages", "--slots", "--payload-bytes"],
-        "steady" => &["--seconds", "--slots", "--work-ms", "--rate", "--payload-bytes"],
+        "steady" => &[
+            "--seconds",
+            "--slots",
+            "--work-ms",
+            "--rate",
+            "--payload-bytes",
+        ],
         _ => bail!("{USAGE}"),
     };
     let flags = Flags::new(flags, known)?;
@@ -99,7 +105,11 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
         bail!("--slots must be at least 1");
     }
     if kind == "drain" {
-        return Ok(Command::Drain(peer.clone(), setting, flags.need("--messages")?));
+        return Ok(Command::Drain(
+            peer.clone(),
+            setting,
+            flags.need("--messages")?,
+        ));
     }
     let run = Steady {
         seconds: flags.need("--seconds")?,
@@ -108,7 +118,10 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
     if !(run.seconds > 0.0 && run.seconds.is_finite()) {
         bail!("--seconds must be above 0");
     }
-    if run.rate.is_some_and(|rate| !(rate > 0.0 && rate.is_finite())) {
+    if run
+        .rate
+        .is_some_and(|rate| !(rate > 0.0 && rate.is_finite()))
+    {
         bail!("--rate must be above 0");
     }
     Ok(Command::Steady(peer.clone(), setting, run))
@@ -139,11 +152,36 @@ impl<'a> Flags<'a> {
     fn get<T: FromStr>(&self, flag: &str) -> Result<Option<T>> {
         let given = self.0.iter().rev().find(|(name, _)| *name == flag);
         given
-            .map(|(_, value)| value.parse().map_err(|_| anyhow!("{flag} cannot be {value}")))
+            .map(|(_, value)| {
+                value
+                    .parse()
+                    .map_err(|_| anyhow!("{flag} cannot be {value}"))
+            })
             .transpose()
     }
 
     fn need<T: FromStr>(&self, flag: &str) -> Result<T> {
         self.get(flag)?.with_context(|| format!("{flag} is needed"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn locked<P: Peer>() -> bool {
+        let (name, version) = (P::NAME, P::VERSION);
+        let package = format!("name = \"{name}\"\nversion = \"{version}\"");
+        include_str!("../Cargo.lock").contains(&package)
+    }
+
+    #[test]
+    fn reports_name_the_versions_that_are_built() {
+        assert!(locked::<Awa>());
+        assert!(locked::<GraphileWorker>());
+        assert!(locked::<ApalisPostgres>());
+        assert!(locked::<Sqlxmq>());
+        assert!(locked::<Pgmq>());
+        assert!(locked::<Underway>());
     }
 }

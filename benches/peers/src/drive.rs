@@ -16,12 +16,10 @@ use tokio::{
 };
 
 use crate::{
+    load::Work,
     peer::{Peer, Setting},
     protocol::{self, Line},
 };
-
-/// Messages that a producer may be ahead of the handlers.
-const AHEAD: u64 = 20_000;
 
 /// Without an end to it, a queue that has lost a message would never report.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -59,9 +57,7 @@ pub async fn drain<P: Peer>(setting: Setting, messages: u64) -> Result<()> {
     let begun = Instant::now();
     let worker = peer.start().await?;
     let wait = async {
-        while work.handled() < messages {
-            sleep(Duration::from_millis(1)).await;
-        }
+        handled(&work, messages).await?;
         protocol::progress(work.handled())?;
         completed(&peer).await
     };
@@ -113,13 +109,7 @@ pub async fn steady<P: Peer>(setting: Setting, steady: Steady) -> Result<()> {
         while let Some(ended) = producers.join_next().await {
             inserted += ended??;
         }
-        let patience = Instant::now();
-        while work.handled() < inserted {
-            if patience.elapsed() > PATIENCE {
-                bail!("{} of {inserted} messages were handled", work.handled());
-            }
-            sleep(Duration::from_millis(1)).await;
-        }
+        self::handled(&work, inserted).await?;
         completed(&peer).await?;
         anyhow::Ok((handled, seconds, cpu_seconds))
     };
@@ -141,6 +131,21 @@ async fn ready<P: Peer>(messages: u64) -> Result<f64> {
     protocol::cpu_seconds()
 }
 
+/// Waits until `messages` are handled, as long as there is progress.
+async fn handled(work: &Work, messages: u64) -> Result<()> {
+    let mut last = (work.handled(), Instant::now());
+    while last.0 < messages {
+        sleep(Duration::from_millis(1)).await;
+        let now = work.handled();
+        if now > last.0 {
+            last = (now, Instant::now());
+        } else if last.1.elapsed() > PATIENCE {
+            bail!("the worker stands still at {now} of {messages} messages");
+        }
+    }
+    Ok(())
+}
+
 async fn completed<P: Peer>(peer: &P) -> Result<()> {
     let patience = Instant::now();
     while !peer.done().await? {
@@ -153,10 +158,7 @@ async fn completed<P: Peer>(peer: &P) -> Result<()> {
 }
 
 /// Does `run`, with a line of progress every second meanwhile.
-async fn reporting<T>(
-    work: &crate::load::Work,
-    run: impl Future<Output = Result<T>>,
-) -> Result<T> {
+async fn reporting<T>(work: &Work, run: impl Future<Output = Result<T>>) -> Result<T> {
     let second = Duration::from_secs(1);
     let mut ticks = interval_at(tokio::time::Instant::now() + second, second);
     let mut run = pin!(run);
@@ -181,14 +183,14 @@ fn report(handled: u64, seconds: f64, cpu_seconds: f64) -> Result<()> {
 /// Inserts in bulk whenever the backlog has room for it. Returns how many it has inserted.
 async fn saturate<P: Peer>(
     peer: P,
-    work: crate::load::Work,
+    work: Work,
     produced: Arc<AtomicU64>,
     until: Instant,
 ) -> Result<u64> {
     let mut inserted = 0;
     while Instant::now() < until {
         let start = produced.load(Ordering::Relaxed);
-        if start.saturating_sub(work.handled()) + P::BATCH > AHEAD {
+        if start.saturating_sub(work.handled()) + P::BATCH > P::AHEAD {
             sleep(Duration::from_millis(1)).await;
             continue;
         }

@@ -58,7 +58,7 @@ impl Peer for GraphileWorker {
 
     async fn open(setting: Setting) -> Result<Self> {
         let pool = PgPoolOptions::new()
-            .max_connections(crate::tune::tune("POOL", 20))
+            .max_connections(20)
             .connect(&setting.url)
             .await?;
         let utils = WorkerUtils::new(pool.clone(), SCHEMA);
@@ -91,14 +91,12 @@ impl Peer for GraphileWorker {
     }
 
     async fn start(&self) -> Result<Worker> {
-        let queue = LocalQueueConfig::default()
-            .with_size(crate::tune::tune("SIZE", 5_000))
-            .with_queue_count(crate::tune::tune("QUEUES", 1));
+        let queue = LocalQueueConfig::default().with_size(5_000);
         let worker = WorkerOptions::default()
             .schema(SCHEMA)
             .concurrency(self.setting.slots)
-            .poll_interval(Duration::from_millis(crate::tune::tune("POLL", 5)))
-            .complete_job_batch_delay(Duration::from_millis(crate::tune::tune("DELAY", 5)))
+            .poll_interval(Duration::from_millis(5))
+            .complete_job_batch_delay(Duration::from_millis(5))
             .local_queue(queue)
             // The signals are for the whole program.
             .listen_os_shutdown_signals(false)

@@ -37,11 +37,6 @@ impl Load {
             note: "x".repeat(self.payload_bytes.saturating_sub(bare)),
         }
     }
-
-    pub fn json(self, id: u64) -> serde_json::Value {
-        let order = self.order(id);
-        serde_json::json!({ "id": order.id, "total": order.total, "note": order.note })
-    }
 }
 
 /// The work of the handlers, and the count of what they have handled.

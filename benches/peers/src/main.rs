@@ -12,7 +12,6 @@ mod pgmq;
 mod pgq;
 mod protocol;
 mod sqlxmq;
-mod tune;
 mod underway;
 
 use std::process::ExitCode;

@@ -27,6 +27,9 @@ pub trait Peer: Clone + Send + Sync + Sized + 'static {
     /// Bulk inserts at the same time.
     const PRODUCERS: u64 = 2;
 
+    /// Messages that the producers may be ahead of the handlers.
+    const AHEAD: u64 = 20_000;
+
     /// The worker while it runs. Dropping it may leave tasks behind: `stop` it.
     type Worker: Send;
 

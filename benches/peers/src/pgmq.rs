@@ -1,4 +1,9 @@
-//! pgmq, its SQL installed by its crate.
+//! pgmq, its SQL installed by its crate (README, "Install using the embedded scripts").
+//!
+//! `read_batch`, then `delete_batch` for what was handled: `pop` would lose what a worker
+//! dies with, and an unlogged queue what the server does. Its documentation names no
+//! sizes for throughput.
+
 use std::{ops::Range, time::Duration};
 
 use ::pgmq::{Message, PGMQueueExt};
@@ -14,6 +19,11 @@ use crate::{
 };
 
 const QUEUE: &str = "orders";
+const BATCH: i32 = 500;
+const CONSUMERS: usize = 4;
+
+/// How long a message stays hidden that was read and not deleted.
+const HIDDEN: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
 pub struct Pgmq {
@@ -30,10 +40,7 @@ pub struct Worker {
 impl Pgmq {
     async fn consume(self, slots: usize, stop: CancellationToken) -> Result<()> {
         while !stop.is_cancelled() {
-            let batch: Vec<Message<Order>> = self
-                .queue
-                .read_batch(QUEUE, Duration::from_secs(60), crate::tune::tune("BATCH", 500))
-                .await?;
+            let batch: Vec<Message<Order>> = self.queue.read_batch(QUEUE, HIDDEN, BATCH).await?;
             if batch.is_empty() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 continue;
@@ -79,9 +86,7 @@ impl Peer for Pgmq {
     }
 
     async fn insert_one(&self, id: u64) -> Result<()> {
-        self.queue
-            .send(QUEUE, &self.setting.load.order(id))
-            .await?;
+        self.queue.send(QUEUE, &self.setting.load.order(id)).await?;
         Ok(())
     }
 
@@ -93,7 +98,7 @@ impl Peer for Pgmq {
     async fn start(&self) -> Result<Worker> {
         let stop = CancellationToken::new();
         let mut consumers = JoinSet::new();
-        let count = self.setting.slots.min(crate::tune::tune("CONSUMERS", 4));
+        let count = self.setting.slots.min(CONSUMERS);
         for _ in 0..count {
             let slots = self.setting.slots.div_ceil(count);
             consumers.spawn(self.clone().consume(slots, stop.clone()));

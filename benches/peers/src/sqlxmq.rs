@@ -1,4 +1,11 @@
 //! sqlxmq.
+//!
+//! `set_concurrency`: "The difference between the min and max will dictate the maximum
+//! batch size which can be received: larger batch sizes are more efficient." Without the
+//! keep-alive, which is a task for each job. Its builder inserts one job a statement, so
+//! that a bulk insert is many of them in a transaction. It has each application copy its
+//! migrations, which is where those in `migrations/sqlxmq` come from.
+
 use std::{error::Error, ops::Range};
 
 use ::sqlxmq::{CurrentJob, JobRegistry, JobRunnerHandle, job};
@@ -35,10 +42,9 @@ impl Peer for Sqlxmq {
 
     async fn open(setting: Setting) -> Result<Self> {
         let pool = PgPoolOptions::new()
-            .max_connections(crate::tune::tune("POOL", 20))
+            .max_connections(20)
             .connect(&setting.url)
             .await?;
-        sqlx08::raw_sql("CREATE EXTENSION IF NOT EXISTS \"uuid-ossp\"").execute(&pool).await?;
         for migration in MIGRATIONS {
             sqlx08::raw_sql(migration).execute(&pool).await?;
         }
@@ -79,7 +85,7 @@ impl Peer for Sqlxmq {
         let runner = registry
             .runner(&self.pool)
             .set_concurrency((slots / 2).max(1), slots)
-            .set_keep_alive(crate::tune::tune("KEEP", false))
+            .set_keep_alive(false)
             .run()
             .await?;
         Ok(runner)

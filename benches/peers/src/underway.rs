@@ -1,4 +1,10 @@
-//! underway.
+//! underway, a task and a worker of the lower API, with inserts by `enqueue_multi`.
+//!
+//! Each poll, and each notification, makes one more of its slots busy until it finds no
+//! task: with the poll of a minute that `Worker::run` has, a backlog would be drained by
+//! one slot. A slot holds a connection while it handles a task, and each dequeue looks
+//! through all tasks that wait, so that it does best with a short backlog.
+
 use std::{ops::Range, sync::Arc};
 
 use ::underway::{Queue, Task, task};
@@ -42,11 +48,14 @@ impl Peer for Underway {
     const NAME: &'static str = "underway";
     const VERSION: &'static str = "0.2.0";
 
+    const BATCH: u64 = 100;
+    const AHEAD: u64 = 500;
+
     type Worker = Worker;
 
     async fn open(setting: Setting) -> Result<Self> {
         let pool = PgPoolOptions::new()
-            .max_connections(crate::tune::tune("POOL", 40))
+            .max_connections(60)
             .connect(&setting.url)
             .await?;
         ::underway::run_migrations(&pool).await?;
@@ -89,7 +98,7 @@ impl Peer for Underway {
         worker.set_concurrency_limit(self.setting.slots);
         let run = tokio::spawn({
             let worker = worker.clone();
-            async move { Ok(worker.run_every(crate::tune::tune("POLL", 10i64).milliseconds()).await?) }
+            async move { Ok(worker.run_every(10.milliseconds()).await?) }
         });
         Ok(Worker { worker, run })
     }
