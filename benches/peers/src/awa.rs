@@ -3,7 +3,10 @@
 //! docs/configuration.md of its repository: bulk producers load by
 //! `QueueStorage::enqueue_params_copy` ("Producer path choice"), a hot workload is
 //! partitioned first ("Choosing a throughput lever"), and a zero deadline takes the
-//! short path of the receipts ("What the knobs mean").
+//! short path of the receipts ("What the knobs mean"). A handler's slot is taken until its
+//! completion is durable: 1,024 slots drained 17,500/s here, 256 slots 14,700/s. Without
+//! the ANALYZE after the load, which its own benchmark of a deep backlog has too, 1,024
+//! slots drained 5,900/s.
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
