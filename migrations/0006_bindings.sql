@@ -23,11 +23,12 @@ $$;
 COMMENT ON FUNCTION vulkan.matches(text, jsonb, vulkan.bindings) IS 'Whether an event of this kind with these headers is a message under the binding.';
 
 CREATE FUNCTION vulkan.binding_at(group_id integer, event_offset bigint) RETURNS vulkan.bindings
-LANGUAGE sql STABLE AS $$
-    SELECT b FROM vulkan.bindings b
-    WHERE b.group_id = binding_at.group_id AND b.from_offset < event_offset
-    ORDER BY b.from_offset DESC LIMIT 1
-$$;
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT b FROM vulkan.bindings b
+            WHERE b.group_id = binding_at.group_id AND b.from_offset < event_offset
+            ORDER BY b.from_offset DESC LIMIT 1);
+END $$;
 COMMENT ON FUNCTION vulkan.binding_at(integer, bigint) IS 'The binding that holds for the event at an offset.';
 
 CREATE FUNCTION vulkan.is_message(group_id integer, event_offset bigint, kind text, headers jsonb) RETURNS boolean

@@ -24,6 +24,7 @@ DECLARE
     g      vulkan.groups;
     room   integer := max_messages;
     got    integer;
+    cursor bigint;
 BEGIN
     -- Taken alone only by a pause, which waits for the claims under way.
     IF NOT pg_try_advisory_xact_lock_shared(1459617796, group_id) THEN
@@ -60,8 +61,9 @@ BEGIN
         END IF;
         -- Again where all of a stretch was passed over, so that no row means nothing to do.
         FOR i IN 1 .. 10 LOOP
+            cursor := vulkan.cursor_of(g.group_id);
             RETURN QUERY SELECT * FROM vulkan.claim_log(g, worker, room, max_bytes);
-            EXIT WHEN FOUND OR NOT vulkan.has_events(g.stream_id, vulkan.cursor_of(g.group_id), (SELECT h.lso FROM vulkan.horizon(g.stream_id) h));
+            EXIT WHEN FOUND OR vulkan.cursor_of(g.group_id) = cursor;
         END LOOP;
     END IF;
 END $$;
@@ -113,25 +115,87 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION vulkan.exception_messages(integer, integer, bigint[]) IS 'Internal. The events of claimed exceptions.';
 
+-- The events of a short stretch of the log, in order.
+CREATE FUNCTION vulkan.stretch(stream_id integer, after bigint, up_to bigint) RETURNS vulkan.events[]
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_custom_plan AS $$
+BEGIN
+    RETURN ARRAY(SELECT e FROM vulkan.events e
+                 WHERE e.stream_id = stretch.stream_id AND e."offset" > after AND e."offset" <= up_to ORDER BY e."offset");
+END $$;
+COMMENT ON FUNCTION vulkan.stretch(integer, bigint, bigint) IS 'Internal. The events of a stream in a range of offsets, in order.';
+
 CREATE FUNCTION vulkan.claim_log(g vulkan.groups, worker text, max_messages integer, max_bytes bigint)
 RETURNS SETOF vulkan.message
-LANGUAGE plpgsql ROWS 500 SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql ROWS 500 AS $$
 DECLARE
-    scan_limit CONSTANT integer := greatest(20 * max_messages, 10000);
-    at         CONSTANT timestamptz := clock_timestamp();
-    cursor     bigint := vulkan.cursor_of(g.group_id);
-    top        bigint;
-    b          vulkan.bindings;
-    batch      record;
-    claim_hi   bigint;
-    new_token  bigint;
-    marked     boolean;
+    at     CONSTANT timestamptz := clock_timestamp();
+    cursor CONSTANT bigint := vulkan.cursor_of(g.group_id);
+    top    bigint;
+    b      vulkan.bindings;
+    few    vulkan.events[];
 BEGIN
     SELECT h.lso INTO top FROM vulkan.horizon(g.stream_id) h;
     IF top <= cursor THEN
         RETURN;
     END IF;
-    SELECT x.* INTO b FROM vulkan.binding_at(g.group_id, cursor + 1) x;
+    b := vulkan.binding_at(g.group_id, cursor + 1);
+    -- At the end of the log, where most claims of a group that keeps up are, there is little to read and to plan.
+    IF top - cursor <= least(max_messages, 200) THEN
+        few := vulkan.stretch(g.stream_id, cursor, top);
+        IF vulkan.are_plain(few, at, max_bytes)
+           AND NOT EXISTS (SELECT FROM vulkan.exceptions x WHERE x.group_id = g.group_id AND x."offset" > cursor) THEN
+            RETURN QUERY SELECT * FROM vulkan.claim_few(g, worker, cursor, top, at, b, few);
+            RETURN;
+        END IF;
+    END IF;
+    RETURN QUERY SELECT * FROM vulkan.claim_range(g, worker, max_messages, max_bytes, cursor, top, at, b);
+END $$;
+COMMENT ON FUNCTION vulkan.claim_log(vulkan.groups, text, integer, bigint) IS 'Internal. The part of claim() that moves the cursor: the caller holds the group''s latch.';
+
+CREATE FUNCTION vulkan.are_plain(few vulkan.events[], at timestamptz, max_bytes bigint) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT coalesce(bool_and(e.partition_key IS NULL AND (e.deliver_at IS NULL OR e.deliver_at <= at))
+                            AND sum(pg_column_size(e.payload)) < max_bytes, true)
+            FROM unnest(few) e);
+END $$;
+COMMENT ON FUNCTION vulkan.are_plain(vulkan.events[], timestamptz, bigint) IS 'Internal. Whether none of these events has a partition key or is delayed, and all together stay below so many bytes.';
+
+CREATE FUNCTION vulkan.claim_few(
+    g vulkan.groups, worker text, cursor bigint, top bigint, at timestamptz, b vulkan.bindings, few vulkan.events[]
+) RETURNS SETOF vulkan.message
+LANGUAGE plpgsql ROWS 10 AS $$
+DECLARE
+    meant     vulkan.events[] := few;
+    new_token bigint;
+BEGIN
+    IF NOT b.everything THEN
+        meant := ARRAY(SELECT e FROM unnest(few) e WHERE vulkan.matches(e.kind, e.headers, b) ORDER BY e."offset");
+    END IF;
+    IF cardinality(meant) = 0 THEN
+        PERFORM vulkan.pass(g, cursor, top);
+        RETURN;
+    END IF;
+    new_token := nextval('vulkan.token_seq');
+    INSERT INTO vulkan.claims (group_id, lo, hi, token, worker, claimed_at, lease_until, messages, origin)
+    VALUES (g.group_id, cursor, top, new_token, claim_few.worker, at, at + g.lease, cardinality(meant), 'claim');
+    RETURN QUERY
+    SELECT e."offset", e.kind, NULL::text, e.payload, e.headers, e.created_at, 1, new_token, top, NULL::bigint, false
+    FROM unnest(meant) e;
+END $$;
+COMMENT ON FUNCTION vulkan.claim_few(vulkan.groups, text, bigint, bigint, timestamptz, vulkan.bindings, vulkan.events[]) IS 'Internal. Claims the range (cursor, top], of which these are the events, none of them keyed, delayed or with a row of its own.';
+
+CREATE FUNCTION vulkan.claim_range(
+    g vulkan.groups, worker text, max_messages integer, max_bytes bigint, cursor bigint, top bigint, at timestamptz, b vulkan.bindings
+) RETURNS SETOF vulkan.message
+LANGUAGE plpgsql ROWS 500 SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+    scan_limit CONSTANT integer := greatest(20 * max_messages, 10000);
+    batch      record;
+    claim_hi   bigint;
+    new_token  bigint;
+    marked     boolean;
+BEGIN
     -- Looks at so many events in one go, and takes those that can be handed out: what does not match
     -- is passed over, and so is a key that has its lane, since the lane reaches up to the cursor.
     SELECT count(*)::integer AS messages, max(m."offset") AS hi, count(m.partition_key)::integer AS keyed,
@@ -164,7 +228,7 @@ BEGIN
     END IF;
     new_token := nextval('vulkan.token_seq');
     INSERT INTO vulkan.claims (group_id, lo, hi, token, worker, claimed_at, lease_until, messages, origin)
-    VALUES (g.group_id, cursor, claim_hi, new_token, claim_log.worker, at, at + g.lease, batch.messages - batch.keyed - batch.delayed, 'claim');
+    VALUES (g.group_id, cursor, claim_hi, new_token, claim_range.worker, at, at + g.lease, batch.messages - batch.keyed - batch.delayed, 'claim');
     -- Rows above the cursor: somebody skipped a message before its turn.
     marked := EXISTS (SELECT FROM vulkan.exceptions x WHERE x.group_id = g.group_id AND x."offset" > cursor);
     IF batch.delayed > 0 THEN
@@ -178,7 +242,7 @@ BEGIN
         marked := true;
     END IF;
     IF batch.keyed > 0 THEN
-        PERFORM vulkan.open_lanes(g, claim_log.worker, new_token, cursor, claim_hi, at, marked);
+        PERFORM vulkan.open_lanes(g, claim_range.worker, new_token, cursor, claim_hi, at, marked);
     END IF;
     RETURN QUERY
     SELECT e."offset", e.kind, e.partition_key, e.payload, e.headers, e.created_at,
@@ -198,7 +262,7 @@ BEGIN
         UPDATE vulkan.claims c SET settled_at = at, lease_until = NULL WHERE c.group_id = g.group_id AND c.hi = claim_hi;
     END IF;
 END $$;
-COMMENT ON FUNCTION vulkan.claim_log(vulkan.groups, text, integer, bigint) IS 'Internal. The part of claim() that moves the cursor: the caller holds the group''s latch.';
+COMMENT ON FUNCTION vulkan.claim_range(vulkan.groups, text, integer, bigint, bigint, bigint, timestamptz, vulkan.bindings) IS 'Internal. Claims from the cursor on as much of the log as the limits allow, its last stable offset being top.';
 
 CREATE FUNCTION vulkan.pass(g vulkan.groups, cursor bigint, up_to bigint) RETURNS void
 LANGUAGE plpgsql AS $$

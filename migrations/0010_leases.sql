@@ -267,8 +267,9 @@ DECLARE
     h      record;
     a      record;
     at     timestamptz := clock_timestamp();
+    of_stream integer;
 BEGIN
-    FOR g IN SELECT x.* FROM vulkan.groups x WHERE x.group_id = ANY (look.group_ids) LOOP
+    FOR g IN SELECT x.* FROM vulkan.groups x WHERE x.group_id = ANY (look.group_ids) ORDER BY x.stream_id LOOP
         group_id := g.group_id;
         due := false;
         pending := false;
@@ -283,7 +284,11 @@ BEGIN
                 (SELECT l.run_at FROM vulkan.lanes l WHERE l.group_id = g.group_id AND l.status = 'ready' AND l.solo ORDER BY l.run_at LIMIT 1)
                 UNION ALL
                 (SELECT l.run_at FROM vulkan.lanes l WHERE l.group_id = g.group_id AND l.status = 'ready' AND NOT l.solo ORDER BY l.run_at LIMIT 1)) d;
-            SELECT * INTO h FROM vulkan.horizon(g.stream_id);
+            -- Once a stream: each group of it may be told the same.
+            IF of_stream IS DISTINCT FROM g.stream_id THEN
+                SELECT * INTO h FROM vulkan.horizon(g.stream_id);
+                of_stream := g.stream_id;
+            END IF;
             pending := h.pending;
             due := coalesce(next_at <= at, false) OR vulkan.has_events(g.stream_id, vulkan.cursor_of(g.group_id), h.lso);
             IF due AND g.limited THEN

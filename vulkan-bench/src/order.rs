@@ -34,4 +34,4 @@ impl Order {
 }
 
 /// Fills the payload up.
-pub(crate) const NOTE: &str = "a gift, please wrap it in paper and leave it at the door, or with the neighbours on the left side";
+pub(crate) const NOTE: &str = "a gift, please wrap it in paper and leave it at the door, or with the neighbours on the left side of the street, if you please";

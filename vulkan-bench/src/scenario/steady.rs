@@ -84,7 +84,11 @@ async fn run(bench: &Bench, load: &Load) -> Result<Outcome> {
         for peer in bench.peers.all() {
             let work = Work::Steady {
                 seconds,
-                slots: if load.work_ms == 0 { peer.slots() } else { load.slots },
+                slots: if load.work_ms == 0 {
+                    peer.slots()
+                } else {
+                    load.slots
+                },
                 work_ms: load.work_ms,
                 rate: None,
             };

@@ -74,7 +74,8 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                 Ok(batch) if batch.is_empty() => {
                     patience.reset();
                     drop(solo);
-                    self.unless_stopped(self.lookout.idle(&self.group)).await;
+                    self.unless_stopped(self.lookout.idle(&self.group, None))
+                        .await;
                 }
                 Ok(batch) => {
                     patience.reset();
@@ -87,13 +88,28 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                         took: now - asked,
                     });
                     let some_of_it = batch.len() < room;
+                    let nap = pace.nap(batch.len(), now);
+                    // Where the log has been read to its end, that is. More may be ready of lanes.
+                    let at_end = some_of_it
+                        && batch
+                            .iter()
+                            .all(|message| message.lane.is_none() && message.claim_hi.is_some());
                     let handled = self.hand_out(batch, solo).await;
                     if !handled {
                         self.unless_stopped(tokio::time::sleep(REST)).await;
                     }
-                    // At a limit, most likely: to look is cheaper than to claim in vain, and leaves the latch to others.
                     if limited && some_of_it {
-                        self.unless_stopped(self.lookout.idle(&self.group)).await;
+                        // At a limit, most likely: to look is cheaper than to claim in vain, and leaves the latch to others.
+                        self.unless_stopped(self.lookout.idle(&self.group, None))
+                            .await;
+                    } else if at_end {
+                        match nap {
+                            Some(nap) => self.unless_stopped(tokio::time::sleep(nap)).await,
+                            None => {
+                                let idle = self.lookout.idle(&self.group, Some(asked));
+                                self.unless_stopped(idle).await;
+                            }
+                        }
                     }
                 }
                 Err(error) => {

@@ -16,6 +16,7 @@ use vulkan_core::engine::{Item, Outcome};
 
 pub(super) use gather::Due;
 pub(super) use take::Taken;
+use unit::Haste;
 pub(super) use unit::{Source, Unit};
 
 use super::recall::Recall;
@@ -24,8 +25,10 @@ use super::recall::Recall;
 #[derive(Debug)]
 pub(super) struct Ledger {
     held: Mutex<Book>,
-    /// Something can be settled.
+    /// Something can be settled that others may wait for.
     pub(super) due: Notify,
+    /// A claim is done, all of it at the first attempt: nobody learns anything new by its settlement.
+    pub(super) done: Notify,
     /// Something was finished: there may be room for more.
     pub(super) room: Notify,
 }
@@ -94,6 +97,7 @@ impl Ledger {
                 ..Book::default()
             }),
             due: Notify::new(),
+            done: Notify::new(),
             room: Notify::new(),
         }
     }
@@ -163,11 +167,17 @@ impl Ledger {
         };
         book.messages -= 1;
         book.units -= 1;
-        let due = !ended.recall.is_lost() && book.say(ended.offset, ended.source, outcome);
+        let due = if ended.recall.is_lost() {
+            None
+        } else {
+            book.say(ended.offset, ended.source, outcome)
+        };
         drop(book);
         self.room.notify_one();
-        if due {
-            self.due.notify_one();
+        match due {
+            Some(Haste::Due) => self.due.notify_one(),
+            Some(Haste::Done) => self.done.notify_one(),
+            None => {}
         }
     }
 
@@ -264,7 +274,7 @@ impl Book {
     }
 
     /// Puts an outcome where it will be settled from. Returns whether something is due by that.
-    fn say(&mut self, offset: i64, source: Source, outcome: Outcome) -> bool {
+    fn say(&mut self, offset: i64, source: Source, outcome: Outcome) -> Option<Haste> {
         let done = outcome == Outcome::Done;
         let item = |token, lane| Item {
             offset,
@@ -275,22 +285,26 @@ impl Book {
         match source {
             Source::Claim(token) => {
                 let Some(claim) = self.claims.get_mut(&token) else {
-                    return false;
+                    return None;
                 };
                 claim.outstanding -= 1;
                 if !done {
                     claim.items.push(item(token, None));
                 }
-                claim.outstanding == 0
+                match claim.outstanding {
+                    0 if claim.items.is_empty() => Some(Haste::Done),
+                    0 => Some(Haste::Due),
+                    _ => None,
+                }
             }
             Source::Own(token) => {
                 self.items.push(item(token, None));
-                true
+                Some(Haste::Due)
             }
             Source::Lane { lane, token } => {
                 self.lanes.remove(&(lane, token));
                 self.items.push(item(token, Some(lane)));
-                true
+                Some(Haste::Due)
             }
         }
     }

@@ -1,7 +1,7 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -18,6 +18,9 @@ const LINGER: Duration = Duration::from_millis(100);
 /// Delays between looks while publishers are in flight, or another worker holds the latch: doubled
 /// from the first to the last.
 const SOON: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(100));
+/// Between two looks, as long as the bell tells of every publish. A publisher that was in flight when the log was read may
+/// have rolled back since, which rings no bell, and what had to wait for it is there now.
+const AGAIN: Duration = Duration::from_millis(20);
 /// How long it waits for the bell to be armed before it looks anyway.
 const ARMING: Duration = Duration::from_millis(50);
 
@@ -30,28 +33,39 @@ pub(super) struct Lookout {
     asleep: Mutex<HashMap<i32, Sleeper>>,
     changed: Notify,
     rung: AtomicBool,
+    /// When the bell last rang for each stream.
+    rings: Mutex<HashMap<i32, Instant>>,
 }
 
 #[derive(Debug)]
 struct Sleeper {
     stream_id: i32,
+    /// When it last began to read the log to its end.
+    at_end: Option<Instant>,
     wake: Arc<Notify>,
     limited: Arc<AtomicBool>,
 }
 
 impl Lookout {
     /// Sleeps until there may be something to claim for a group.
-    pub(super) async fn idle<S>(&self, group: &Group<S>) {
+    ///
+    /// `at_end` says when a claim began that has read the log to its end: as long as the bell was armed all the time since,
+    /// there is no hurry to look for more.
+    pub(super) async fn idle<S>(&self, group: &Group<S>, at_end: Option<Instant>) {
         self.asleep().insert(
             group.id,
             Sleeper {
                 stream_id: group.stream_id,
+                at_end,
                 wake: Arc::clone(&group.wake),
                 limited: Arc::clone(&group.limited),
             },
         );
-        self.changed.notify_one();
-        group.wake.notified().await;
+        // Who was not asleep yet when the bell rang was not woken by it.
+        if !at_end.is_some_and(|at| self.rang_since(group.stream_id, at)) {
+            self.changed.notify_one();
+            group.wake.notified().await;
+        }
         self.asleep().remove(&group.id);
     }
 
@@ -60,8 +74,30 @@ impl Lookout {
         self.rung.swap(false, Ordering::Relaxed)
     }
 
+    fn rang_since(&self, stream: i32, at: Instant) -> bool {
+        let rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
+        rings.get(&stream).is_some_and(|&rang| rang >= at)
+    }
+
+    /// A ring is worth a claim without a look.
+    fn ring(&self, streams: &BTreeSet<i32>) {
+        let now = Instant::now();
+        let mut rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
+        rings.extend(streams.iter().map(|&stream| (stream, now)));
+        drop(rings);
+        self.rung.store(true, Ordering::Relaxed);
+        self.wake(|_, stream| streams.contains(&stream));
+    }
+
     fn asleep(&self) -> MutexGuard<'_, HashMap<i32, Sleeper>> {
         self.asleep.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether all of them have read their logs to the end at this moment or later.
+    fn are_at_end(&self, since: Instant) -> bool {
+        self.asleep()
+            .values()
+            .all(|sleeper| sleeper.at_end.is_some_and(|at| at >= since))
     }
 
     fn sleepers(&self) -> Vec<i32> {
@@ -99,11 +135,15 @@ impl Lookout {
     ) {
         let mut patience = Patience::new();
         let mut soon = SOON.0;
+        let mut listening = bell.listening();
+        let mut armed_since = None;
+        let mut looked = None;
         loop {
             let sleepers = self.sleepers();
             if sleepers.is_empty() {
                 if timeout(LINGER, self.changed.notified()).await.is_err() {
                     bell.disarm();
+                    armed_since = None;
                     self.changed.notified().await;
                 }
                 continue;
@@ -111,9 +151,24 @@ impl Lookout {
             // Armed first, looked after: what was published before the bell was armed is seen by the
             // look, what is published later rings it.
             bell.arm();
-            let mut listening = bell.listening();
+            if listening.has_changed().unwrap_or(true) {
+                armed_since = None;
+            }
             let _ = timeout(ARMING, listening.wait_for(|now| *now != Listening::Unarmed)).await;
-            let armed = *listening.borrow() == Listening::Armed;
+            let armed = *listening.borrow_and_update() == Listening::Armed;
+            armed_since = armed.then(|| armed_since.unwrap_or_else(Instant::now));
+            if let (Some(since), Some(looked)) = (armed_since, looked)
+                && self.are_at_end(since)
+                && let Some(rest) = AGAIN.checked_sub(Instant::elapsed(&looked))
+            {
+                tokio::select! {
+                    streams = bell.rung() => self.ring(&streams),
+                    () = tokio::time::sleep(rest) => {}
+                    () = self.changed.notified() => {}
+                }
+                continue;
+            }
+            looked = Some(Instant::now());
             let looks = match client.look(&sleepers).await {
                 Ok(looks) => looks,
                 Err(error) => {
@@ -137,11 +192,9 @@ impl Lookout {
                 SOON.0
             };
             tokio::select! {
-                // A ring is worth a claim without a look.
                 streams = bell.rung() => {
                     soon = SOON.0;
-                    self.rung.store(true, Ordering::Relaxed);
-                    self.wake(|_, stream| streams.contains(&stream));
+                    self.ring(&streams);
                 }
                 () = tokio::time::sleep(rest) => {}
                 // Armed only after the look: what was published in between has not rung.

@@ -10,6 +10,7 @@ pub(super) struct Pace {
     slots: usize,
     target: usize,
     claimed_at: Option<Instant>,
+    claimed_before: Option<Instant>,
 }
 
 impl Pace {
@@ -19,12 +20,16 @@ impl Pace {
     pub(super) const CLAIM: usize = Self::MOST / 2;
     /// Batches that follow each other faster than this could have been larger.
     const FAST: Duration = Duration::from_millis(100);
+    /// With so many messages a second it costs less to claim again soon than to be told of each.
+    const BUSY: u32 = 800;
+    const NAP: Duration = Duration::from_millis(2);
 
     pub(super) fn new(slots: usize) -> Self {
         Self {
             slots,
             target: slots,
             claimed_at: None,
+            claimed_before: None,
         }
     }
 
@@ -52,7 +57,15 @@ impl Pace {
         if fast && got >= asked && got * 2 >= self.target {
             self.target = (self.target * 2).min(Self::MOST.max(self.slots));
         }
-        self.claimed_at = Some(now);
+        self.claimed_before = self.claimed_at.replace(now);
+    }
+
+    /// How long to wait before the next claim, after one that came to the end of the log: while so many messages come
+    /// that every claim finds some, it need not be told of each. `None`: be told.
+    pub(super) fn nap(&self, got: usize, now: Instant) -> Option<Duration> {
+        let since = now - self.claimed_before?;
+        (since * Self::BUSY <= Duration::from_secs(1) * u32::try_from(got).ok()?)
+            .then_some(Self::NAP)
     }
 
     /// Messages could not start in time.

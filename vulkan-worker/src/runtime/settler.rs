@@ -14,6 +14,9 @@ use super::patience::Patience;
 /// How often deadlines are looked at while nothing is reported.
 const TICK: Duration = Duration::from_millis(200);
 
+/// How long a claim that is done waits for others to be settled with.
+const TOGETHER: Duration = Duration::from_millis(50);
+
 /// After so many refusals that are no passing fault, a settlement is taken apart.
 const REFUSALS: u32 = 3;
 
@@ -32,6 +35,7 @@ impl<S> Settler<S> {
         while self.finish.borrow().is_none() {
             tokio::select! {
                 () = self.group.ledger.due.notified() => {}
+                () = some_done(&self.group) => {}
                 () = tokio::time::sleep(TICK) => {}
                 _ = self.finish.changed() => {}
             }
@@ -173,5 +177,14 @@ impl<S> Settler<S> {
             Some(until) => tokio::time::sleep_until(until.into()).await,
             None => std::future::pending().await,
         }
+    }
+}
+
+/// Waits for claims that are done, and a while for more of them: one settlement does for all. Where there is a limit,
+/// it may wait for each.
+async fn some_done<S>(group: &Group<S>) {
+    group.ledger.done.notified().await;
+    if !group.limited.load(Ordering::Relaxed) {
+        tokio::time::sleep(TOGETHER).await;
     }
 }

@@ -39,3 +39,12 @@ impl Unit {
         self.first.attempt > 1 || self.first.solo
     }
 }
+
+/// How soon a settlement is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Haste {
+    /// Somebody may wait for it: a retry, the next messages of a key.
+    Due,
+    /// Nobody learns anything by it: a claim that is done, all of it at the first attempt.
+    Done,
+}
