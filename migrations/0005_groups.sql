@@ -230,5 +230,5 @@ COMMENT ON FUNCTION vulkan.cursor_of(integer) IS 'The cursor of a group: everyth
 
 -- The latch of a group: who moves its cursor or its lanes holds it to the end of the transaction.
 CREATE FUNCTION vulkan.latch(group_id integer) RETURNS void
-LANGUAGE sql AS $$ SELECT pg_advisory_xact_lock(1459617792, group_id) $$;
+LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(1459617792, group_id); END $$;
 COMMENT ON FUNCTION vulkan.latch(integer) IS 'Internal. Waits for the group''s latch and holds it until the transaction ends.';

@@ -115,14 +115,19 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION vulkan.exception_messages(integer, integer, bigint[]) IS 'Internal. The events of claimed exceptions.';
 
--- The events of a short stretch of the log, in order.
+-- The events of a short stretch of the log, in order. What is large stays where it is: such an event comes without its payload.
 CREATE FUNCTION vulkan.stretch(stream_id integer, after bigint, up_to bigint) RETURNS vulkan.events[]
 LANGUAGE plpgsql STABLE SET plan_cache_mode = force_custom_plan AS $$
 BEGIN
-    RETURN ARRAY(SELECT e FROM vulkan.events e
-                 WHERE e.stream_id = stretch.stream_id AND e."offset" > after AND e."offset" <= up_to ORDER BY e."offset");
+    RETURN ARRAY(
+        SELECT ROW(e."offset", e.created_at, e.deliver_at, e.stream_id, e.kind, e.partition_key,
+                   CASE WHEN e.small THEN e.payload END, CASE WHEN e.small THEN e.headers END)::vulkan.events
+        FROM (SELECT x.*, pg_column_size(x.payload) + coalesce(pg_column_size(x.headers), 0) < 4000 AS small
+              FROM vulkan.events x
+              WHERE x.stream_id = stretch.stream_id AND x."offset" > after AND x."offset" <= up_to) e
+        ORDER BY e."offset");
 END $$;
-COMMENT ON FUNCTION vulkan.stretch(integer, bigint, bigint) IS 'Internal. The events of a stream in a range of offsets, in order.';
+COMMENT ON FUNCTION vulkan.stretch(integer, bigint, bigint) IS 'Internal. The events of a stream in a range of offsets, in order; of large ones, payload and headers are NULL.';
 
 CREATE FUNCTION vulkan.claim_log(g vulkan.groups, worker text, max_messages integer, max_bytes bigint)
 RETURNS SETOF vulkan.message
@@ -155,11 +160,11 @@ COMMENT ON FUNCTION vulkan.claim_log(vulkan.groups, text, integer, bigint) IS 'I
 CREATE FUNCTION vulkan.are_plain(few vulkan.events[], at timestamptz, max_bytes bigint) RETURNS boolean
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    RETURN (SELECT coalesce(bool_and(e.partition_key IS NULL AND (e.deliver_at IS NULL OR e.deliver_at <= at))
+    RETURN (SELECT coalesce(bool_and(e.partition_key IS NULL AND e.payload IS NOT NULL AND (e.deliver_at IS NULL OR e.deliver_at <= at))
                             AND sum(pg_column_size(e.payload)) < max_bytes, true)
             FROM unnest(few) e);
 END $$;
-COMMENT ON FUNCTION vulkan.are_plain(vulkan.events[], timestamptz, bigint) IS 'Internal. Whether none of these events has a partition key or is delayed, and all together stay below so many bytes.';
+COMMENT ON FUNCTION vulkan.are_plain(vulkan.events[], timestamptz, bigint) IS 'Internal. Whether none of these events is large, delayed, or has a partition key, and all together stay below so many bytes.';
 
 CREATE FUNCTION vulkan.claim_few(
     g vulkan.groups, worker text, cursor bigint, top bigint, at timestamptz, b vulkan.bindings, few vulkan.events[]
@@ -169,7 +174,7 @@ DECLARE
     meant     vulkan.events[] := few;
     new_token bigint;
 BEGIN
-    IF NOT b.everything THEN
+    IF b.everything IS NOT TRUE THEN
         meant := ARRAY(SELECT e FROM unnest(few) e WHERE vulkan.matches(e.kind, e.headers, b) ORDER BY e."offset");
     END IF;
     IF cardinality(meant) = 0 THEN

@@ -222,8 +222,12 @@ BEGIN
                (SELECT array_agg(r.key_hash) FROM ranked r WHERE r.nth > r.prefix_room)
         INTO keys, heads, solos, run, excess
         FROM chosen c;
-        UPDATE vulkan.lanes l SET status = 'parked'
-        WHERE l.group_id = g.group_id AND l.key_hash = ANY (excess) AND l.status = 'ready';
+        IF excess IS NOT NULL THEN
+            UPDATE vulkan.lanes l SET status = 'parked'
+            FROM unnest(excess) AS u(key_hash)
+            CROSS JOIN LATERAL (SELECT n.ctid FROM vulkan.lanes n WHERE n.group_id = g.group_id AND n.key_hash = u.key_hash LIMIT 1) y
+            WHERE l.ctid = y.ctid AND l.status = 'ready';
+        END IF;
         EXIT WHEN keys IS NOT NULL OR excess IS NULL;
     END LOOP;
     IF keys IS NULL THEN

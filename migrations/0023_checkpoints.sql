@@ -64,22 +64,24 @@ $$;
 COMMENT ON FUNCTION vulkan.checkpoint_of(integer, bigint) IS 'What save_checkpoint() noted last of a message, or NULL.';
 
 CREATE FUNCTION vulkan.forget_checkpoints(group_id integer, offsets bigint[]) RETURNS void
-LANGUAGE sql AS $$
+LANGUAGE plpgsql AS $$
+BEGIN
     DELETE FROM vulkan.checkpoints c
     USING unnest(offsets) AS u(o)
     CROSS JOIN LATERAL (SELECT n.ctid FROM vulkan.checkpoints n WHERE n.group_id = forget_checkpoints.group_id AND n."offset" = u.o LIMIT 1) y
-    WHERE c.ctid = y.ctid
-$$;
+    WHERE c.ctid = y.ctid;
+END $$;
 COMMENT ON FUNCTION vulkan.forget_checkpoints(integer, bigint[]) IS 'Internal. Forgets the checkpoints of messages that are done. The caller holds their leases.';
 
 CREATE FUNCTION vulkan.forget_done_checkpoints(group_id integer, offsets bigint[]) RETURNS void
-LANGUAGE sql AS $$
+LANGUAGE plpgsql AS $$
+BEGIN
     DELETE FROM vulkan.checkpoints c
     USING unnest(offsets) AS u(o)
     CROSS JOIN LATERAL (SELECT n.ctid FROM vulkan.checkpoints n WHERE n.group_id = forget_done_checkpoints.group_id AND n."offset" = u.o LIMIT 1) y
     WHERE c.ctid = y.ctid
-      AND EXISTS (SELECT FROM vulkan.exceptions x WHERE x.group_id = forget_done_checkpoints.group_id AND x."offset" = u.o AND x.status = 'done')
-$$;
+      AND EXISTS (SELECT FROM vulkan.exceptions x WHERE x.group_id = forget_done_checkpoints.group_id AND x."offset" = u.o AND x.status = 'done');
+END $$;
 COMMENT ON FUNCTION vulkan.forget_done_checkpoints(integer, bigint[]) IS 'Internal. Forgets the checkpoints of those of these messages that have a done row. What has none, since a range says that it is done, is left to sweep_checkpoints().';
 
 CREATE FUNCTION vulkan.sweep_checkpoints(at_most integer DEFAULT 1000) RETURNS integer

@@ -66,6 +66,11 @@ const ALL: &[Scenario] = &[
         run: |bench| Box::pin(publish::batch::run(bench)),
     },
     Scenario {
+        name: "publish-load",
+        about: "a million events in one transaction, by COPY",
+        run: |bench| Box::pin(publish::load::run(bench)),
+    },
+    Scenario {
         name: "publish-merged",
         about: "one event a call from 1,000 tasks, each of which waits for its durable answer",
         run: |bench| Box::pin(publish::merged::run(bench)),

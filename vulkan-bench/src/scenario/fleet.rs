@@ -14,7 +14,7 @@ const PROCESSES: [usize; 4] = [1, 2, 4, 8];
 pub(crate) async fn run(bench: &Bench) -> Result<Outcome> {
     let mut outcome = Outcome::default();
     for (groups, messages) in [
-        (1, bench.size(1_000_000, 40_000)),
+        (1, bench.size(3_000_000, 40_000)),
         (50, bench.size(20_000, 1_000)),
     ] {
         let database = bench.server.database().await?;

@@ -2,6 +2,7 @@
 
 pub(crate) mod batch;
 pub(crate) mod groups;
+pub(crate) mod load;
 pub(crate) mod merged;
 pub(crate) mod one;
 

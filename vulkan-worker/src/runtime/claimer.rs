@@ -37,6 +37,7 @@ impl<S: Send + Sync + 'static> Claimer<S> {
         let slots = self.group.concurrency(self.crew.slots.all()).min(MOST);
         let mut pace = Pace::new(slots);
         let mut patience = Patience::new();
+        let mut read_to = None;
         let first = self.group.first_class();
         let lanes = i32::try_from(slots).unwrap_or(i32::MAX);
         while !self.stop.is_cancelled() {
@@ -80,7 +81,7 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                 Ok(batch) => {
                     patience.reset();
                     let now = Instant::now();
-                    pace.claimed(room, batch.len(), now);
+                    pace.claimed(room, batch.len(), asked, now);
                     self.group.listeners.tell(&WorkerEvent::Claimed {
                         stream: &self.group.stream,
                         group: &self.group.name,
@@ -89,11 +90,7 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                     });
                     let some_of_it = batch.len() < room;
                     let nap = pace.nap(batch.len(), now);
-                    // Where the log has been read to its end, that is. More may be ready of lanes.
-                    let at_end = some_of_it
-                        && batch
-                            .iter()
-                            .all(|message| message.lane.is_none() && message.claim_hi.is_some());
+                    let at_end = some_of_it && may_be_the_end(&batch, &mut read_to);
                     let handled = self.hand_out(batch, solo).await;
                     if !handled {
                         self.unless_stopped(tokio::time::sleep(REST)).await;
@@ -220,4 +217,26 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                 .open_claim(hi, token, batch.iter().filter(of_it).count(), taken);
         }
     }
+}
+
+/// Whether a claim that gave less than was asked for can have read the log to its end: nothing of it comes from
+/// elsewhere, and it was cut neither for its bytes nor for what it had to pass over. `read_to` is where the claim before
+/// ended.
+fn may_be_the_end(batch: &[Claimed], read_to: &mut Option<i64>) -> bool {
+    /// The engine looks at so many events in one claim, at the least.
+    const LOOKED_AT: i64 = 10_000;
+    /// Half of what it hands out at once, at the most.
+    const BYTES: usize = 4 * 1024 * 1024;
+    let Some(hi) = batch.iter().filter_map(|message| message.claim_hi).max() else {
+        return false;
+    };
+    let before = read_to.replace(hi);
+    let from_the_log = |message: &Claimed| message.lane.is_none() && message.claim_hi.is_some();
+    let bytes: usize = batch
+        .iter()
+        .map(|message| message.payload.get().len())
+        .sum();
+    before.is_some_and(|before| hi - before < LOOKED_AT)
+        && bytes < BYTES
+        && batch.iter().all(from_the_log)
 }

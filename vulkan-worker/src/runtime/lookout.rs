@@ -18,7 +18,9 @@ const LINGER: Duration = Duration::from_millis(100);
 /// Delays between looks while publishers are in flight, or another worker holds the latch: doubled
 /// from the first to the last.
 const SOON: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(100));
-/// Between two looks, as long as the bell tells of every publish. A publisher that was in flight when the log was read may
+/// The last where messages are due, and only the latch stands between: others hold it for some milliseconds.
+const DUE: Duration = Duration::from_millis(16);
+/// Between two looks, as long as the bell was armed all the time. A publisher that was in flight when the log was read may
 /// have rolled back since, which rings no bell, and what had to wait for it is there now.
 const AGAIN: Duration = Duration::from_millis(20);
 /// How long it waits for the bell to be armed before it looks anyway.
@@ -184,8 +186,13 @@ impl Lookout {
             patience.reset();
             self.note_limits(&looks);
             self.wake(|group, _| looks.iter().any(|look| look.group_id == group && look.due));
-            let hasten = looks.iter().any(|look| look.pending || look.due);
-            let rest = if hasten { soon } else { rest(&looks, poll) };
+            let due = looks.iter().any(|look| look.due);
+            let hasten = due || looks.iter().any(|look| look.pending);
+            let rest = match (due, hasten) {
+                (true, _) => soon.min(DUE),
+                (false, true) => soon,
+                (false, false) => rest(&looks, poll),
+            };
             soon = if hasten {
                 (soon * 2).min(SOON.1)
             } else {

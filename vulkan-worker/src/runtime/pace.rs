@@ -49,11 +49,12 @@ impl Pace {
         self.slots.saturating_sub(held)
     }
 
-    /// A claim of `asked` messages gave `got`.
-    pub(super) fn claimed(&mut self, asked: usize, got: usize, now: Instant) {
+    /// A claim of `asked` messages, begun at a moment, gave `got`.
+    pub(super) fn claimed(&mut self, asked: usize, got: usize, begun: Instant, now: Instant) {
+        // The time of the claim itself does not count: where many claim at once it says nothing of the handlers.
         let fast = self
             .claimed_at
-            .is_some_and(|before| now - before < Self::FAST);
+            .is_some_and(|before| begun.saturating_duration_since(before) < Self::FAST);
         if fast && got >= asked && got * 2 >= self.target {
             self.target = (self.target * 2).min(Self::MOST.max(self.slots));
         }
@@ -86,13 +87,10 @@ mod tests {
         assert_eq!(pace.room(9), 1);
         assert_eq!(pace.room(10), 0);
 
-        pace.claimed(10, 10, start);
+        pace.claimed(10, 10, start, start);
         for millis in 1..20 {
-            pace.claimed(
-                pace.room(0),
-                pace.room(0),
-                start + Duration::from_millis(millis),
-            );
+            let now = start + Duration::from_millis(millis);
+            pace.claimed(pace.room(0), pace.room(0), now, now);
         }
         assert_eq!(pace.room(0), Pace::CLAIM);
         assert_eq!(pace.room(Pace::MOST / 2), Pace::CLAIM);
@@ -107,11 +105,35 @@ mod tests {
     }
 
     #[test]
+    fn slow_claims_let_batches_grow() {
+        let start = Instant::now();
+        let mut pace = Pace::new(10);
+        pace.claimed(10, 10, start, start);
+        let begun = start + Duration::from_millis(5);
+        pace.claimed(10, 10, begun, begun + Duration::from_secs(1));
+        assert_eq!(pace.room(0), 20);
+    }
+
+    #[test]
+    fn much_that_comes_is_not_told_of() {
+        let start = Instant::now();
+        let mut pace = Pace::new(10);
+        let millis = |millis| start + Duration::from_millis(millis);
+        assert_eq!(pace.nap(1, start), None);
+        for at in [0, 5] {
+            pace.claimed(10, 1, millis(at), millis(at));
+        }
+        assert_eq!(pace.nap(1, millis(5)), None, "200 a second");
+        assert_eq!(pace.nap(5, millis(5)), Some(Pace::NAP), "1,000 a second");
+    }
+
+    #[test]
     fn slow_batches_do_not_grow() {
         let start = Instant::now();
         let mut pace = Pace::new(10);
-        pace.claimed(10, 10, start);
-        pace.claimed(10, 10, start + Duration::from_secs(1));
+        pace.claimed(10, 10, start, start);
+        let later = start + Duration::from_secs(1);
+        pace.claimed(10, 10, later, later);
         assert_eq!(pace.room(0), 10);
     }
 }

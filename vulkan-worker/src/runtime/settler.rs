@@ -181,10 +181,10 @@ impl<S> Settler<S> {
 }
 
 /// Waits for claims that are done, and a while for more of them: one settlement does for all. Where there is a limit,
-/// it may wait for each.
+/// it may wait for each; and where there is one attempt only, what is done but not settled would be dead after a crash.
 async fn some_done<S>(group: &Group<S>) {
     group.ledger.done.notified().await;
-    if !group.limited.load(Ordering::Relaxed) {
+    if !group.limited.load(Ordering::Relaxed) && group.max_attempts() > 1 {
         tokio::time::sleep(TOGETHER).await;
     }
 }

@@ -4,6 +4,8 @@
 mod cancel;
 /// Several messages done in one transaction of their handler.
 mod complete;
+/// Few events at the end of the log.
+mod end_of_log;
 /// Leases: extended, lost, reaped; what comes back is handed out alone.
 mod leases;
 /// Pause, skip, redrive.

@@ -126,8 +126,11 @@ impl Shared {
                     due = Instant::now();
                 }
                 rate => {
-                    if due > Instant::now() {
-                        tokio::time::sleep_until(due.into()).await;
+                    let wait = due.saturating_duration_since(Instant::now());
+                    if !wait.is_zero() {
+                        // In short steps, since the rate may change meanwhile.
+                        tokio::time::sleep(wait.min(LOOK)).await;
+                        continue;
                     }
                     due += Duration::from_secs_f64((BATCH * PRODUCERS as u64) as f64 / rate as f64);
                 }
