@@ -9,6 +9,8 @@ use crate::error::Error;
 
 /// How long an idle connection may take to show that it lives.
 const PING: Duration = Duration::from_secs(3);
+/// What was used so shortly before is not asked: it is as likely to be gone as one that is in use.
+const FRESH: Duration = Duration::from_millis(100);
 
 /// A handle on the log and the lifecycle in one database. Cheap to clone.
 ///
@@ -50,8 +52,11 @@ impl Client {
             .acquire_timeout(Duration::from_secs(10))
             // As the pool's own test, which however waits for an answer as long as it takes.
             .test_before_acquire(false)
-            .before_acquire(|connection, _| {
+            .before_acquire(|connection, of_it| {
                 Box::pin(async move {
+                    if of_it.idle_for < FRESH {
+                        return Ok(true);
+                    }
                     match timeout(PING, connection.ping()).await {
                         Ok(answer) => answer.map(|()| true),
                         Err(_) => Err(silent()),
