@@ -1,3 +1,4 @@
 //! The bench program, run as a program.
 
 mod adapter;
+mod run;
