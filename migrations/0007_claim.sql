@@ -199,26 +199,40 @@ DECLARE
     batch      record;
     claim_hi   bigint;
     new_token  bigint;
+    plain      boolean := false;
     marked     boolean;
 BEGIN
-    -- Looks at so many events in one go, and takes those that can be handed out: what does not match
-    -- is passed over, and so is a key that has its lane, since the lane reaches up to the cursor.
-    SELECT count(*)::integer AS messages, max(m."offset") AS hi, count(m.partition_key)::integer AS keyed,
-           count(*) FILTER (WHERE m.deliver_at > at AND m.partition_key IS NULL)::integer AS delayed, coalesce(bool_or(m.cut), false) AS cut
-    INTO batch
-    FROM (SELECT e."offset", e.partition_key, e.deliver_at, e.bytes - e.size < max_bytes AS fits,
-                 e.bytes >= max_bytes AS cut
-          FROM (SELECT x."offset", x.partition_key, x.deliver_at, x.size,
-                       sum(x.size) OVER (ORDER BY x."offset" ROWS UNBOUNDED PRECEDING) AS bytes
-                FROM (SELECT y."offset", y.kind, y.headers, y.partition_key, y.deliver_at, pg_column_size(y.payload) AS size
-                      FROM vulkan.events y
-                      WHERE y.stream_id = g.stream_id AND y."offset" > cursor AND y."offset" <= top
-                      ORDER BY y."offset" LIMIT scan_limit) x
-                WHERE (b.everything OR vulkan.matches(x.kind, x.headers, b))
-                  AND NOT EXISTS (SELECT FROM vulkan.lanes l
-                                  WHERE l.group_id = g.group_id AND l.key_hash = hashtextextended(x.partition_key, 0))
-                ORDER BY x."offset" LIMIT max_messages) e) m
-    WHERE m.fits;
+    -- Mostly nothing has to be looked at one by one.
+    IF b.everything THEN
+        SELECT count(*)::integer AS messages, max(e."offset") AS hi, count(e.partition_key)::integer AS keyed,
+               count(*) FILTER (WHERE e.deliver_at > at)::integer AS delayed, coalesce(sum(e.size) >= max_bytes, false) AS cut
+        INTO batch
+        FROM (SELECT y."offset", y.partition_key, y.deliver_at, pg_column_size(y.payload) AS size
+              FROM vulkan.events y
+              WHERE y.stream_id = g.stream_id AND y."offset" > cursor AND y."offset" <= top
+              ORDER BY y."offset" LIMIT max_messages) e;
+        plain := batch.keyed = 0 AND batch.delayed = 0 AND NOT batch.cut;
+    END IF;
+    IF NOT plain THEN
+        -- Looks at so many events in one go, and takes those that can be handed out: what does not match
+        -- is passed over, and so is a key that has its lane, since the lane reaches up to the cursor.
+        SELECT count(*)::integer AS messages, max(m."offset") AS hi, count(m.partition_key)::integer AS keyed,
+               count(*) FILTER (WHERE m.deliver_at > at AND m.partition_key IS NULL)::integer AS delayed, coalesce(bool_or(m.cut), false) AS cut
+        INTO batch
+        FROM (SELECT e."offset", e.partition_key, e.deliver_at, e.bytes - e.size < max_bytes AS fits,
+                     e.bytes >= max_bytes AS cut
+              FROM (SELECT x."offset", x.partition_key, x.deliver_at, x.size,
+                           sum(x.size) OVER (ORDER BY x."offset" ROWS UNBOUNDED PRECEDING) AS bytes
+                    FROM (SELECT y."offset", y.kind, y.headers, y.partition_key, y.deliver_at, pg_column_size(y.payload) AS size
+                          FROM vulkan.events y
+                          WHERE y.stream_id = g.stream_id AND y."offset" > cursor AND y."offset" <= top
+                          ORDER BY y."offset" LIMIT scan_limit) x
+                    WHERE (b.everything OR vulkan.matches(x.kind, x.headers, b))
+                      AND NOT EXISTS (SELECT FROM vulkan.lanes l
+                                      WHERE l.group_id = g.group_id AND l.key_hash = hashtextextended(x.partition_key, 0))
+                    ORDER BY x."offset" LIMIT max_messages) e) m
+        WHERE m.fits;
+    END IF;
     IF batch.cut OR batch.messages = max_messages THEN
         claim_hi := batch.hi;
     ELSE

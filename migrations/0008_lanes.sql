@@ -129,9 +129,14 @@ DECLARE
     cursor CONSTANT bigint := vulkan.cursor_of(g.group_id);
     lowest bigint;
 BEGIN
-    SELECT min(coalesce(u.head, l.head)) INTO lowest
-    FROM unnest(keys, heads) AS u(key, head)
-    CROSS JOIN LATERAL (SELECT x.head FROM vulkan.lanes x WHERE x.group_id = g.group_id AND x.key_hash = u.key LIMIT 1) l;
+    -- What was given is cheaper to look at than the lanes.
+    IF heads IS NOT NULL AND array_position(heads, NULL) IS NULL THEN
+        lowest := (SELECT min(h) FROM unnest(heads) AS u(h));
+    ELSE
+        SELECT min(coalesce(u.head, l.head)) INTO lowest
+        FROM unnest(keys, heads) AS u(key, head)
+        CROSS JOIN LATERAL (SELECT x.head FROM vulkan.lanes x WHERE x.group_id = g.group_id AND x.key_hash = u.key LIMIT 1) l;
+    END IF;
     WITH next AS MATERIALIZED (
         SELECT l.ctid AS row_id, coalesce(u.head, l.head) AS head, n."offset", n.due_at, least(p.due_at, s.due_at) AS late_due_at, s.due_at IS NOT NULL AS late_solo
         FROM unnest(keys, heads) AS u(key, head)
