@@ -77,19 +77,19 @@ DECLARE
     taken bigint[];
 BEGIN
     WITH due AS (
-        SELECT x."offset" FROM vulkan.exceptions x
+        SELECT x.ctid AS row_id FROM vulkan.exceptions x
         WHERE x.group_id = g.group_id AND x.status = 'ready' AND x.lane IS NULL AND NOT x.solo AND x.run_at <= at
         ORDER BY x.run_at LIMIT max_messages FOR UPDATE SKIP LOCKED
     ), suspect AS (
-        SELECT x."offset" FROM vulkan.exceptions x
+        SELECT x.ctid AS row_id FROM vulkan.exceptions x
         WHERE x.group_id = g.group_id AND x.status = 'ready' AND x.lane IS NULL AND x.solo AND x.run_at <= at
         ORDER BY x.run_at LIMIT take_solo::integer FOR UPDATE SKIP LOCKED
     ), claimed AS (
         UPDATE vulkan.exceptions x
         SET status = 'processing', attempts = x.attempts + 1, token = nextval('vulkan.token_seq'), worker = claim_exceptions.worker,
             claimed_at = at, lease_until = at + g.lease, updated_at = at
-        WHERE x.group_id = g.group_id
-          AND x."offset" = ANY (ARRAY(SELECT d."offset" FROM due d UNION ALL SELECT s."offset" FROM suspect s))
+        -- What changed since the statement began has another ctid: it is found the next time.
+        WHERE x.ctid = ANY (ARRAY(SELECT d.row_id FROM due d UNION ALL SELECT s.row_id FROM suspect s))
         RETURNING x."offset"
     )
     SELECT array_agg(c."offset") INTO taken FROM claimed c;
@@ -104,14 +104,19 @@ COMMENT ON FUNCTION vulkan.claim_exceptions(vulkan.groups, text, integer, boolea
 CREATE FUNCTION vulkan.exception_messages(group_id integer, stream_id integer, offsets bigint[])
 RETURNS SETOF vulkan.message
 LANGUAGE plpgsql STABLE ROWS 100 SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+    lowest  CONSTANT bigint := (SELECT min(o) FROM unnest(offsets) AS u(o));
+    highest CONSTANT bigint := (SELECT max(o) FROM unnest(offsets) AS u(o));
 BEGIN
     RETURN QUERY
     SELECT e."offset", e.kind, e.partition_key, e.payload, e.headers, e.created_at,
            x.attempts, x.token, NULL::bigint, NULL::bigint, x.solo
-    FROM vulkan.exceptions x
-    JOIN vulkan.events e ON e."offset" = x."offset"
-    WHERE x.group_id = exception_messages.group_id AND x."offset" = ANY (offsets)
-      AND e.stream_id = exception_messages.stream_id AND e."offset" = ANY (offsets);
+    FROM unnest(offsets) AS u(o)
+    CROSS JOIN LATERAL (SELECT n.attempts, n.token, n.solo FROM vulkan.exceptions n
+                        WHERE n.group_id = exception_messages.group_id AND n."offset" = u.o LIMIT 1) x
+    CROSS JOIN LATERAL (SELECT n.* FROM vulkan.events n
+                        WHERE n.stream_id = exception_messages.stream_id AND n."offset" = u.o
+                          AND n."offset" BETWEEN lowest AND highest LIMIT 1) e;
 END $$;
 COMMENT ON FUNCTION vulkan.exception_messages(integer, integer, bigint[]) IS 'Internal. The events of claimed exceptions.';
 
