@@ -284,9 +284,7 @@ impl Book {
         };
         match source {
             Source::Claim(token) => {
-                let Some(claim) = self.claims.get_mut(&token) else {
-                    return None;
-                };
+                let claim = self.claims.get_mut(&token)?;
                 claim.outstanding -= 1;
                 if !done {
                     claim.items.push(item(token, None));
