@@ -209,26 +209,27 @@ impl Peer {
 }
 
 impl Work {
+    /// As the peers take them: names and values apart.
     fn arguments(self) -> Vec<String> {
+        let with = |name: &str, value: u64| [name.to_owned(), value.to_string()];
         match self {
-            Self::Drain { messages, slots } => vec![
-                "drain".into(),
-                format!("--messages={messages}"),
-                format!("--slots={slots}"),
-            ],
+            Self::Drain { messages, slots } => {
+                let mut arguments = vec!["drain".to_owned()];
+                arguments.extend(with("--messages", messages));
+                arguments.extend(with("--slots", slots as u64));
+                arguments
+            }
             Self::Steady {
                 seconds,
                 slots,
                 work_ms,
                 rate,
             } => {
-                let mut arguments = vec![
-                    "steady".into(),
-                    format!("--seconds={seconds}"),
-                    format!("--slots={slots}"),
-                    format!("--work-ms={work_ms}"),
-                ];
-                arguments.extend(rate.map(|rate| format!("--rate={rate}")));
+                let mut arguments = vec!["steady".to_owned()];
+                arguments.extend(with("--seconds", seconds));
+                arguments.extend(with("--slots", slots as u64));
+                arguments.extend(with("--work-ms", work_ms));
+                arguments.extend(rate.into_iter().flat_map(|rate| with("--rate", rate)));
                 arguments
             }
         }
