@@ -81,7 +81,7 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                 Ok(batch) => {
                     patience.reset();
                     let now = Instant::now();
-                    pace.claimed(room, batch.len(), asked, now);
+                    pace.claimed(held, room, batch.len(), asked, now);
                     self.group.listeners.tell(&WorkerEvent::Claimed {
                         stream: &self.group.stream,
                         group: &self.group.name,

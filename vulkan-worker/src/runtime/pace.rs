@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 pub(super) struct Pace {
     slots: usize,
     target: usize,
+    /// How much was held after the last claim.
+    full: usize,
     claimed_at: Option<Instant>,
     claimed_before: Option<Instant>,
 }
@@ -28,6 +30,7 @@ impl Pace {
         Self {
             slots,
             target: slots,
+            full: slots,
             claimed_at: None,
             claimed_before: None,
         }
@@ -35,7 +38,8 @@ impl Pace {
 
     /// How many messages to claim, given how many are held. 0: none for now.
     pub(super) fn room(&self, held: usize) -> usize {
-        if held < self.slots || held <= self.target / 2 {
+        // Half of what was there, not of the target: else each doubling would be reason for the next.
+        if held < self.slots || held <= self.full / 2 {
             let room = self.target.saturating_sub(held).max(1);
             room.min(Self::CLAIM.max(self.slots))
         } else {
@@ -49,8 +53,16 @@ impl Pace {
         self.slots.saturating_sub(held)
     }
 
-    /// A claim of `asked` messages, begun at a moment, gave `got`.
-    pub(super) fn claimed(&mut self, asked: usize, got: usize, begun: Instant, now: Instant) {
+    /// A claim of `asked` messages, begun at a moment while so many were held, gave `got`.
+    pub(super) fn claimed(
+        &mut self,
+        held: usize,
+        asked: usize,
+        got: usize,
+        begun: Instant,
+        now: Instant,
+    ) {
+        self.full = held + got;
         // The time of the claim itself does not count: where many claim at once it says nothing of the handlers.
         let fast = self
             .claimed_at
@@ -87,12 +99,14 @@ mod tests {
         assert_eq!(pace.room(9), 1);
         assert_eq!(pace.room(10), 0);
 
-        pace.claimed(10, 10, start, start);
+        pace.claimed(0, 10, 10, start, start);
         for millis in 1..20 {
             let now = start + Duration::from_millis(millis);
-            pace.claimed(pace.room(0), pace.room(0), now, now);
+            pace.claimed(0, pace.room(0), pace.room(0), now, now);
         }
         assert_eq!(pace.room(0), Pace::CLAIM);
+        let now = start + Duration::from_millis(20);
+        pace.claimed(Pace::MOST / 2, Pace::CLAIM, Pace::CLAIM, now, now);
         assert_eq!(pace.room(Pace::MOST / 2), Pace::CLAIM);
         assert_eq!(pace.room(Pace::MOST / 2 + 1), 0);
 
@@ -105,12 +119,29 @@ mod tests {
     }
 
     #[test]
+    fn does_not_grow_before_work_is_done() {
+        let start = Instant::now();
+        let mut pace = Pace::new(8);
+        pace.claimed(0, 8, 8, start, start);
+        // All of it was handled at once, which is reason to grow, but once.
+        let mut held = 0;
+        for _ in 0..20 {
+            let room = pace.room(held);
+            if room > 0 {
+                pace.claimed(held, room, room, start, start);
+                held += room;
+            }
+        }
+        assert_eq!(held, 8, "nothing more has been handled");
+    }
+
+    #[test]
     fn slow_claims_let_batches_grow() {
         let start = Instant::now();
         let mut pace = Pace::new(10);
-        pace.claimed(10, 10, start, start);
+        pace.claimed(0, 10, 10, start, start);
         let begun = start + Duration::from_millis(5);
-        pace.claimed(10, 10, begun, begun + Duration::from_secs(1));
+        pace.claimed(0, 10, 10, begun, begun + Duration::from_secs(1));
         assert_eq!(pace.room(0), 20);
     }
 
@@ -121,7 +152,7 @@ mod tests {
         let millis = |millis| start + Duration::from_millis(millis);
         assert_eq!(pace.nap(1, start), None);
         for at in [0, 5] {
-            pace.claimed(10, 1, millis(at), millis(at));
+            pace.claimed(0, 10, 1, millis(at), millis(at));
         }
         assert_eq!(pace.nap(1, millis(5)), None, "200 a second");
         assert_eq!(pace.nap(5, millis(5)), Some(Pace::NAP), "1,000 a second");
@@ -131,9 +162,9 @@ mod tests {
     fn slow_batches_do_not_grow() {
         let start = Instant::now();
         let mut pace = Pace::new(10);
-        pace.claimed(10, 10, start, start);
+        pace.claimed(0, 10, 10, start, start);
         let later = start + Duration::from_secs(1);
-        pace.claimed(10, 10, later, later);
+        pace.claimed(0, 10, 10, later, later);
         assert_eq!(pace.room(0), 10);
     }
 }

@@ -83,9 +83,8 @@ async fn a_target_depth_is_kept() {
     ];
     let mut adapter = Adapter::start(&database.url(), &variables);
     adapter.descriptor().await;
-    // A worker that has claimed more than it can begin gives it back, when others have taken its place. And where the
-    // machine has much else to do, the producer is a moment late.
-    let near = 15_000.0..=26_000.0;
+    // A worker that has claimed more than it can begin gives it back, when others have taken its place.
+    let near = 19_000.0..=26_000.0;
     adapter
         .sample_with("the target to be reached", |sample| {
             near.contains(&sample.value("queue_depth"))
@@ -102,7 +101,7 @@ async fn a_target_depth_is_kept() {
             .fetch_one(&pool)
             .await
             .unwrap();
-    assert!((15_000..=26_000).contains(&lag), "{lag}");
+    assert!((19_000..=26_000).contains(&lag), "{lag}");
 }
 
 #[tokio::test]
