@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgPool};
@@ -6,6 +6,7 @@ use tokio::time::timeout;
 
 use crate::detach::{silent, to_the_end};
 use crate::error::Error;
+use crate::silence::Silence;
 
 /// How long an idle connection may take to show that it lives.
 const PING: Duration = Duration::from_secs(3);
@@ -24,6 +25,7 @@ const FRESH: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone)]
 pub struct Client {
     pool: PgPool,
+    pub(crate) silence: Silence,
     #[cfg(feature = "telemetry")]
     pub(crate) traced: crate::telemetry::Traced,
 }
@@ -47,19 +49,28 @@ impl Client {
     }
 
     fn connect_with(options: PgConnectOptions) -> Self {
+        let silence = Silence::default();
+        let heard = silence.clone();
         let pool = PgPoolOptions::new()
             .max_connections(10)
             .acquire_timeout(Duration::from_secs(10))
             // As the pool's own test, which however waits for an answer as long as it takes.
             .test_before_acquire(false)
-            .before_acquire(|connection, of_it| {
+            .before_acquire(move |connection, of_it| {
+                let (heard, now) = (heard.clone(), Instant::now());
                 Box::pin(async move {
                     if of_it.idle_for < FRESH {
                         return Ok(true);
                     }
+                    if heard.since(now - of_it.idle_for) {
+                        return Ok(false);
+                    }
                     match timeout(PING, connection.ping()).await {
                         Ok(answer) => answer.map(|()| true),
-                        Err(_) => Err(silent()),
+                        Err(_) => {
+                            heard.note(now);
+                            Err(silent())
+                        }
                     }
                 })
             })
@@ -73,7 +84,10 @@ impl Client {
                 })
             })
             .connect_lazy_with(options);
-        Self::new(pool)
+        Self {
+            silence,
+            ..Self::new(pool)
+        }
     }
 
     /// Uses a pool you have already.
@@ -85,6 +99,7 @@ impl Client {
             #[cfg(feature = "telemetry")]
             traced: crate::telemetry::Traced::new(&pool),
             pool,
+            silence: Silence::default(),
         }
     }
 

@@ -1,11 +1,13 @@
 use std::future::{Future, pending};
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::postgres::PgConnection;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+
+use crate::client::Client;
 
 /// How long the engine may take to answer one call. Its calls are short; a connection that gives no
 /// answer for so long is dead, whatever the socket says.
@@ -38,17 +40,32 @@ pub(crate) async fn joined<T>(task: JoinHandle<T>) -> T {
 
 /// Runs a call of the engine to its end, on a connection that is thrown away when it gives no answer:
 /// behind a half-open socket a call would else wait until the kernel gives up, a quarter of an hour.
-pub(crate) async fn answered<T, W>(pool: &PgPool, work: W) -> sqlx::Result<T>
+pub(crate) async fn answered<T, W>(client: &Client, work: W) -> sqlx::Result<T>
 where
     W: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send + 'static,
     T: Send + 'static,
 {
-    let pool = pool.clone();
+    answered_within(ANSWER, client, work).await
+}
+
+/// The same for a call that is to take no longer than this.
+pub(crate) async fn answered_within<T, W>(
+    limit: Duration,
+    client: &Client,
+    work: W,
+) -> sqlx::Result<T>
+where
+    W: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send + 'static,
+    T: Send + 'static,
+{
+    let (pool, silence) = (client.pool().clone(), client.silence.clone());
     to_the_end(async move {
         let mut connection = pool.acquire().await?;
-        match timeout(ANSWER, work(&mut connection)).await {
+        let asked = Instant::now();
+        match timeout(limit, work(&mut connection)).await {
             Ok(answer) => answer,
             Err(_) => {
+                silence.note(asked);
                 connection.close_on_drop();
                 Err(silent())
             }

@@ -75,14 +75,13 @@ impl Client {
     /// [`Error::Database`].
     pub async fn standings(&self, group_ids: &[i32]) -> Result<Vec<Standing>, Error> {
         let group_ids = group_ids.to_vec();
-        let rows: Vec<(i32, i32, i32, PgInterval, bool)> =
-            answered(self.pool(), move |connection| {
-                sqlx::query_as(include_str!("../queries/group_options.sql"))
-                    .bind(group_ids)
-                    .fetch_all(connection)
-                    .boxed()
-            })
-            .await?;
+        let rows: Vec<(i32, i32, i32, PgInterval, bool)> = answered(self, move |connection| {
+            sqlx::query_as(include_str!("../queries/group_options.sql"))
+                .bind(group_ids)
+                .fetch_all(connection)
+                .boxed()
+        })
+        .await?;
         let standing = |(group_id, stream_id, max_attempts, lease, limited)| Standing {
             group_id,
             stream_id,

@@ -56,6 +56,7 @@ mod operate;
 mod position;
 mod publish;
 mod schedule;
+mod silence;
 #[cfg(feature = "telemetry")]
 pub mod telemetry;
 #[cfg(not(feature = "telemetry"))]

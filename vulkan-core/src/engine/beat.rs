@@ -62,7 +62,7 @@ impl Client {
     ///
     /// [`Error::Database`]; the row then goes if no other beat follows within a minute.
     pub async fn worker_beat(&self, beat: Beat) -> Result<Answer, Error> {
-        let answer = answered(self.pool(), move |connection| {
+        let answer = answered(self, move |connection| {
             let (error, error_age) = beat.last_error.unzip();
             sqlx::query_as(include_str!("../../queries/worker_beat.sql"))
                 .bind(beat.worker)
@@ -94,7 +94,7 @@ impl Client {
     /// [`Error::Database`]; the row then goes within a minute or two.
     pub async fn worker_gone(&self, worker: &str, instance: &str) -> Result<bool, Error> {
         let (worker, instance) = (worker.to_owned(), instance.to_owned());
-        let gone = answered(self.pool(), move |connection| {
+        let gone = answered(self, move |connection| {
             sqlx::query_scalar(include_str!("../../queries/worker_gone.sql"))
                 .bind(worker)
                 .bind(instance)

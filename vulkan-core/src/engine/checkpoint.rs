@@ -30,7 +30,7 @@ impl Client {
             ));
         }
         let value = value.to_owned();
-        Ok(answered(self.pool(), move |connection| {
+        Ok(answered(self, move |connection| {
             async move {
                 sqlx::query(include_str!("../../queries/save_checkpoint.sql"))
                     .bind(held.group_id)
@@ -61,7 +61,7 @@ impl Client {
         group_id: i32,
         offset: i64,
     ) -> Result<Option<Box<RawValue>>, Error> {
-        let value: Option<Json<Box<RawValue>>> = answered(self.pool(), move |connection| {
+        let value: Option<Json<Box<RawValue>>> = answered(self, move |connection| {
             sqlx::query_scalar(include_str!("../../queries/checkpoint_of.sql"))
                 .bind(group_id)
                 .bind(offset)

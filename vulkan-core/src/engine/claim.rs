@@ -140,7 +140,7 @@ impl Client {
         take_solo: bool,
     ) -> Result<Vec<Claimed>, Error> {
         let (client, worker) = (self.clone(), worker.to_owned());
-        let brought = answered(self.pool(), move |connection| {
+        let brought = answered(self, move |connection| {
             let claimed = sqlx::query_as(sql)
                 .bind(group_id)
                 .bind(worker)

@@ -57,7 +57,7 @@ impl Client {
         let offsets: Vec<i64> = held.iter().map(|held| held.offset).collect();
         let tokens: Vec<i64> = held.iter().map(|held| held.token).collect();
         let lanes: Vec<Option<i64>> = held.iter().map(|held| held.lane).collect();
-        let lost = answered(self.pool(), move |connection| {
+        let lost = answered(self, move |connection| {
             sqlx::query_as(include_str!("../../queries/extend.sql"))
                 .bind(groups)
                 .bind(offsets)
@@ -75,7 +75,7 @@ impl Client {
     ///
     /// [`Error::Database`].
     pub async fn reap(&self, look_back: Option<Duration>) -> Result<Reaped, Error> {
-        let reaped = answered(self.pool(), move |connection| {
+        let reaped = answered(self, move |connection| {
             sqlx::query_as(include_str!("../../queries/reap.sql"))
                 .bind(look_back.map(interval))
                 .fetch_one(connection)

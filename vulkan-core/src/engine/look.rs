@@ -5,7 +5,7 @@ use sqlx::FromRow;
 use sqlx::postgres::types::PgInterval;
 
 use crate::client::Client;
-use crate::detach::answered;
+use crate::detach::answered_within;
 use crate::error::Error;
 use crate::interval::duration;
 
@@ -25,6 +25,9 @@ pub struct Look {
     pub limited: bool,
 }
 
+/// A look takes milliseconds, and all the groups of a process sleep while it waits.
+const ANSWER: Duration = Duration::from_secs(5);
+
 #[derive(FromRow)]
 struct Row {
     group_id: i32,
@@ -42,7 +45,7 @@ impl Client {
     /// [`Error::Database`]; [`Error::Unsafe`] on a standby.
     pub async fn look(&self, groups: &[i32]) -> Result<Vec<Look>, Error> {
         let groups = groups.to_vec();
-        let rows: Vec<Row> = answered(self.pool(), move |connection| {
+        let rows: Vec<Row> = answered_within(ANSWER, self, move |connection| {
             sqlx::query_as(include_str!("../../queries/look.sql"))
                 .bind(groups)
                 .fetch_all(connection)

@@ -52,7 +52,7 @@ impl Client {
     ) -> Result<Orders, Error> {
         let (worker, instance) = (worker.to_owned(), instance.to_owned());
         let groups = groups.to_vec();
-        let rows: Vec<Row> = answered(self.pool(), move |connection| {
+        let rows: Vec<Row> = answered(self, move |connection| {
             sqlx::query_as(include_str!("../../queries/worker_orders.sql"))
                 .bind(worker)
                 .bind(instance)
@@ -88,7 +88,7 @@ impl Client {
         kind: &str,
     ) -> Result<bool, Error> {
         let (worker, kind) = (worker.to_owned(), kind.to_owned());
-        let taken = answered(self.pool(), move |connection| {
+        let taken = answered(self, move |connection| {
             sqlx::query_scalar(include_str!("../../queries/taken_elsewhere.sql"))
                 .bind(group_id)
                 .bind(worker)

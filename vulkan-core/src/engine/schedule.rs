@@ -81,7 +81,7 @@ impl Client {
         look_ahead: Duration,
         look_back: Option<Duration>,
     ) -> Result<Vec<DueSchedule>, Error> {
-        Ok(answered(self.pool(), move |connection| {
+        Ok(answered(self, move |connection| {
             sqlx::query_as(include_str!("../../queries/due_schedules.sql"))
                 .bind(interval(look_ahead))
                 .bind(look_back.map(interval))
@@ -102,7 +102,7 @@ impl Client {
         };
         let next = cron.next_after(due.since).ok_or_else(|| due.ends())?;
         let (name, revision) = (due.name.clone(), due.revision);
-        Ok(answered(self.pool(), move |connection| {
+        Ok(answered(self, move |connection| {
             sqlx::query_scalar(include_str!("../../queries/plan_schedule.sql"))
                 .bind(name)
                 .bind(revision)
@@ -123,7 +123,7 @@ impl Client {
     pub async fn fire_schedule(&self, due: &DueSchedule) -> Result<Option<Vec<i64>>, Error> {
         let (ticks, next) = due.ticks()?.unzip();
         let (name, revision, at) = (due.name.clone(), due.revision, due.due);
-        Ok(answered(self.pool(), move |connection| {
+        Ok(answered(self, move |connection| {
             sqlx::query_scalar(include_str!("../../queries/fire_schedule.sql"))
                 .bind(name)
                 .bind(revision)
@@ -145,7 +145,7 @@ impl Client {
         let (name, revision) = (due.name.clone(), due.revision);
         // The database takes no NUL.
         let error = error.replace('\0', "\u{fffd}");
-        Ok(answered(self.pool(), move |connection| {
+        Ok(answered(self, move |connection| {
             sqlx::query_scalar(include_str!("../../queries/fail_schedule.sql"))
                 .bind(name)
                 .bind(revision)

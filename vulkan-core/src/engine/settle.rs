@@ -155,7 +155,7 @@ impl Client {
         group_id: i32,
         settlement: Settlement,
     ) -> Result<Vec<Verdict>, Error> {
-        let rows: Vec<Row> = answered(self.pool(), move |connection| {
+        let rows: Vec<Row> = answered(self, move |connection| {
             Box::pin(async move {
                 let (his, claim_tokens): (Vec<i64>, Vec<i64>) =
                     settlement.claims.into_iter().unzip();

@@ -119,9 +119,10 @@ async fn pump(
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let read = tokio::select! {
-            read = from.read(&mut buffer) => read.unwrap_or(0),
+            biased;
             // Neither end learns of it.
             () = connection.deaf() => return std::future::pending().await,
+            read = from.read(&mut buffer) => read.unwrap_or(0),
         };
         let bytes = &buffer[..read];
         if bytes.windows(7).any(|text| text == b"LISTEN ") {
