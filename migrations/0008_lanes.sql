@@ -38,7 +38,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION vulkan.open_lanes(vulkan.groups, text, bigint, bigint, bigint, timestamptz, boolean) IS 'Internal. Opens a lane for each key of a claimed range that has none, its run handed out with the claim. The caller holds the latch.';
 
-CREATE FUNCTION vulkan.claim_lanes(g vulkan.groups, worker text, max_messages integer, max_lanes integer, take_solo boolean)
+CREATE FUNCTION vulkan.claim_lanes(g vulkan.groups, worker text, max_messages integer, max_lanes integer, take_solo boolean, ready_from timestamptz)
 RETURNS SETOF vulkan.message
 LANGUAGE plpgsql ROWS 100 AS $$
 DECLARE
@@ -50,11 +50,11 @@ BEGIN
     -- Heads come with the lock: a join to the lanes would read them as of a snapshot before it.
     WITH due AS (
         SELECT l.key_hash, l.head, l.solo FROM vulkan.keys l
-        WHERE l.group_id = g.group_id AND l.status = 'ready' AND NOT l.solo AND l.run_at <= at
+        WHERE l.group_id = g.group_id AND l.status = 'ready' AND NOT l.solo AND l.run_at <= at AND l.run_at >= ready_from
         ORDER BY l.run_at LIMIT least(max_lanes, max_messages) FOR UPDATE SKIP LOCKED
     ), suspect AS (
         SELECT l.key_hash, l.head, l.solo FROM vulkan.keys l
-        WHERE l.group_id = g.group_id AND l.status = 'ready' AND l.solo AND l.run_at <= at
+        WHERE l.group_id = g.group_id AND l.status = 'ready' AND l.solo AND l.run_at <= at AND l.run_at >= ready_from
         ORDER BY l.run_at LIMIT take_solo::integer FOR UPDATE SKIP LOCKED
     )
     SELECT array_agg(p.key_hash), array_agg(p.head), array_agg(p.solo) INTO keys, heads, solos
@@ -65,7 +65,7 @@ BEGIN
     RETURN QUERY SELECT * FROM vulkan.lane_messages(g, claim_lanes.worker, keys, heads, solos, vulkan.redriven_due(g, keys, at),
         greatest(1, max_messages / cardinality(keys)), at);
 END $$;
-COMMENT ON FUNCTION vulkan.claim_lanes(vulkan.groups, text, integer, integer, boolean) IS 'Internal. The part of claim() that hands out runs of ready lanes. Locks the lanes it takes and skips locked ones; needs no latch.';
+COMMENT ON FUNCTION vulkan.claim_lanes(vulkan.groups, text, integer, integer, boolean, timestamptz) IS 'Internal. The part of claim() that hands out runs of ready lanes. Locks the lanes it takes and skips locked ones; needs no latch.';
 
 CREATE FUNCTION vulkan.redriven_due(g vulkan.groups, keys bigint[], at timestamptz) RETURNS bigint[]
 LANGUAGE plpgsql STABLE AS $$
