@@ -1,6 +1,6 @@
 use sqlx::{PgPool, Postgres, Transaction};
 
-use crate::support::{Group, Publish, Settlement, TestDb, offsets};
+use crate::support::{Group, Message, Publish, Settlement, TestDb, offsets};
 
 /// Another session that keeps every version of every row from being cleaned away.
 async fn hold(pool: &PgPool) -> Transaction<'static, Postgres> {
@@ -17,21 +17,24 @@ async fn hold(pool: &PgPool) -> Transaction<'static, Postgres> {
 
 /// Publishes a message of a key, has it handled, and counts the entries of the index that the look-ups of the key read.
 async fn come_and_go(group: &Group) -> i64 {
-    Publish::new("n").key("k").send(&group.pool).await;
+    Publish::keyed("k").send(&group.pool).await;
     let mut tx = group.pool.begin().await.unwrap();
-    let messages = group.claim_in(&mut tx).await;
+    let messages: Vec<Message> = sqlx::query_as("SELECT * FROM vulkan.claim($1, 'worker')")
+        .bind(group.id)
+        .fetch_all(&mut *tx)
+        .await
+        .unwrap();
     assert_eq!(messages.len(), 1);
     Settlement::closing(&messages)
         .item(&messages[0], "done")
         .send(group.id, &mut *tx)
         .await
         .unwrap();
-    let read = sqlx::query_scalar(
-        "SELECT pg_stat_get_xact_tuples_returned('vulkan.keys_pkey'::regclass)",
-    )
-    .fetch_one(&mut *tx)
-    .await
-    .unwrap();
+    let read =
+        sqlx::query_scalar("SELECT pg_stat_get_xact_tuples_returned('vulkan.keys_pkey'::regclass)")
+            .fetch_one(&mut *tx)
+            .await
+            .unwrap();
     tx.commit().await.unwrap();
     read
 }
@@ -71,7 +74,7 @@ async fn rows_of_drained_keys_are_forgotten_and_lanes_are_not() {
     for message in rest {
         settlement = settlement.item(message, "done");
     }
-    group.settle(settlement).await;
+    group.settle(&settlement).await;
     let kept = "SELECT count(*) FROM vulkan.keys WHERE status = 'drained'";
     assert!(
         db.value::<i64>(kept).await > 0,
@@ -107,7 +110,7 @@ async fn what_became_ready_below_a_mark_is_found_by_the_next() {
     let offset = Publish::new("n").send(&db.pool).await;
     let messages = group.claim().await;
     let settlement = Settlement::closing(&messages).item_after(&messages[0], "retry", Some(0.0));
-    group.settle(settlement).await;
+    group.settle(&settlement).await;
     let mark = |valid: &'static str| {
         let sql = format!(
             "INSERT INTO vulkan.ready_marks
@@ -118,7 +121,7 @@ async fn what_became_ready_below_a_mark_is_found_by_the_next() {
         sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&db.pool)
     };
     mark("1 minute").await.unwrap();
-    assert_eq!(offsets(&group.claim().await), []);
+    assert!(group.claim().await.is_empty());
     let due = "SELECT due FROM vulkan.look(ARRAY[(SELECT group_id FROM vulkan.groups)])";
     assert!(!db.value::<bool>(due).await);
 
@@ -144,11 +147,13 @@ async fn a_mark_stands_at_the_oldest_that_is_ready() {
     for message in &messages {
         settlement = settlement.item_after(message, "retry", Some(0.0));
     }
-    group.settle(settlement).await;
-    sqlx::query("UPDATE vulkan.exceptions SET run_at = run_at - interval '7 hours' WHERE lane IS NULL")
-        .execute(&db.pool)
-        .await
-        .unwrap();
+    group.settle(&settlement).await;
+    sqlx::query(
+        "UPDATE vulkan.exceptions SET run_at = run_at - interval '7 hours' WHERE lane IS NULL",
+    )
+    .execute(&db.pool)
+    .await
+    .unwrap();
     sqlx::query("UPDATE vulkan.keys SET run_at = run_at - interval '5 hours'")
         .execute(&db.pool)
         .await
