@@ -182,7 +182,8 @@ BEGIN
         kept = l.kept OR n.drained,
         redriven = n.late_due_at IS NOT NULL,
         solo = NOT n.drained AND (n.late_solo OR n.head < l.solo_until),
-        run_at = coalesce(least(n.late_due_at, CASE WHEN n."offset" IS NOT NULL THEN coalesce(n.due_at, at) END), at)
+        -- Never in the past, where nobody may be looking for it any more.
+        run_at = greatest(at, least(n.late_due_at, CASE WHEN n."offset" IS NOT NULL THEN coalesce(n.due_at, at) END))
     FROM next n
     WHERE l.ctid = n.row_id AND NOT (n.drained AND NOT n.kept);
 END $$;
@@ -192,21 +193,26 @@ CREATE FUNCTION vulkan.forget_keys() RETURNS integer
 LANGUAGE plpgsql AS $$
 DECLARE
     blocks CONSTANT bigint := pg_relation_size('vulkan.keys') / current_setting('block_size')::bigint;
-    -- A hundred blocks anywhere: the cost is bounded however large the table has become, and in the long run each has its turn.
-    first  CONSTANT bigint := floor(random() * greatest(blocks - 99, 1))::bigint;
-    below  CONSTANT tid := format('(%s,0)', first + 100)::tid;
+    -- Some blocks anywhere: the cost is bounded however large the table has become, and in the long run each has its turn.
+    many   CONSTANT bigint := least(greatest(100, blocks / 100), 1000);
+    first  CONSTANT bigint := floor(random() * greatest(blocks - many + 1, 1))::bigint;
+    above  CONSTANT tid := format('(%s,0)', first)::tid;
+    below  CONSTANT tid := format('(%s,0)', first + many)::tid;
     since  CONSTANT timestamptz := clock_timestamp() - interval '10 seconds';
-    gone   integer;
+    ids    integer[];
+    gone   integer := 0;
 BEGIN
     -- Each under its group's latch, as a claim finds a key's row and replaces it.
-    WITH idle AS MATERIALIZED (
-        SELECT DISTINCT k.group_id FROM vulkan.keys k
-        WHERE k.ctid >= format('(%s,0)', first)::tid AND k.ctid < below AND k.status = 'drained' AND k.run_at < since
-    )
-    DELETE FROM vulkan.keys k
-    WHERE k.ctid >= format('(%s,0)', first)::tid AND k.ctid < below AND k.status = 'drained' AND k.run_at < since
-      AND k.group_id IN (SELECT i.group_id FROM idle i WHERE pg_try_advisory_xact_lock(1459617792, i.group_id));
-    GET DIAGNOSTICS gone = ROW_COUNT;
+    SELECT array_agg(i.group_id) INTO ids
+    FROM (SELECT DISTINCT k.group_id FROM vulkan.keys k
+          WHERE k.ctid >= above AND k.ctid < below AND k.status = 'drained' AND k.run_at < since OFFSET 0) i
+    WHERE pg_try_advisory_xact_lock(1459617792, i.group_id);
+    IF ids IS NOT NULL THEN
+        DELETE FROM vulkan.keys k
+        WHERE k.ctid = ANY (ARRAY(SELECT n.ctid FROM vulkan.keys n WHERE n.ctid >= above AND n.ctid < below
+                                  AND n.status = 'drained' AND n.run_at < since AND n.group_id = ANY (ids)));
+        GET DIAGNOSTICS gone = ROW_COUNT;
+    END IF;
     RETURN gone;
 END $$;
 COMMENT ON FUNCTION vulkan.forget_keys() IS 'Internal. Deletes rows of keys that have been drained for ten seconds, in a part of the table. Returns how many.';

@@ -133,7 +133,7 @@ BEGIN
     WITH expired AS (
         UPDATE vulkan.keys l
         SET solo_until = greatest(l.solo_until, l.through), token = nextval('vulkan.token_seq')
-        WHERE l.group_id = g.group_id AND l.key_hash = ANY (key_hashes) AND l.status = 'processing'
+        WHERE l.group_id = g.group_id AND l.key_hash = ANY (key_hashes) AND l.lease_until IS NOT NULL
         RETURNING l.*
     )
     SELECT array_agg(l.key_hash), array_agg(l.token), array_agg(l.straggler),
@@ -218,7 +218,7 @@ BEGIN
                 EXCEPTION WHEN OTHERS THEN
                     RAISE WARNING 'lane % of group "%" could not be reaped: %', due[i], g.name, SQLERRM;
                     UPDATE vulkan.keys l SET lease_until = clock_timestamp() + interval '1 minute'
-                    WHERE l.group_id = g.group_id AND l.key_hash = due[i] AND l.status = 'processing';
+                    WHERE l.group_id = g.group_id AND l.key_hash = due[i] AND l.lease_until IS NOT NULL;
                 END;
             END LOOP;
         END;
@@ -256,59 +256,10 @@ BEGIN
         END;
     END LOOP;
     PERFORM vulkan.forget_outcomes(since);
-    PERFORM vulkan.mark_ready(x.group_id) FROM vulkan.groups x WHERE x.mode = 'lifecycle';
     PERFORM vulkan.forget_keys();
     RETURN NEXT;
 END $$;
 COMMENT ON FUNCTION vulkan.reap(interval, integer) IS 'Gives back what the lost leases of all groups hold: the attempt counts, the error names whose lease it was, and it is handed out alone. look_back bounds how old a lost lease may be (NULL: any age), which keeps the look cheap while old snapshots are held. Any number of callers may call it at any time.';
-
-CREATE FUNCTION vulkan.next_ready(group_id integer, mark vulkan.ready_marks) RETURNS timestamptz
-LANGUAGE plpgsql STABLE AS $$
-BEGIN
-    RETURN (SELECT min(d.run_at) FROM (
-        (SELECT x.run_at FROM vulkan.exceptions x WHERE x.group_id = next_ready.group_id AND x.status = 'ready' AND x.lane IS NULL AND x.solo
-             AND x.run_at >= mark.exceptions_from ORDER BY x.run_at LIMIT 1)
-        UNION ALL
-        (SELECT x.run_at FROM vulkan.exceptions x WHERE x.group_id = next_ready.group_id AND x.status = 'ready' AND x.lane IS NULL AND NOT x.solo
-             AND x.run_at >= mark.exceptions_from ORDER BY x.run_at LIMIT 1)
-        UNION ALL
-        (SELECT l.run_at FROM vulkan.keys l WHERE l.group_id = next_ready.group_id AND l.status = 'ready' AND l.solo
-             AND l.run_at >= mark.lanes_from ORDER BY l.run_at LIMIT 1)
-        UNION ALL
-        (SELECT l.run_at FROM vulkan.keys l WHERE l.group_id = next_ready.group_id AND l.status = 'ready' AND NOT l.solo
-             AND l.run_at >= mark.lanes_from ORDER BY l.run_at LIMIT 1)) d);
-END $$;
-COMMENT ON FUNCTION vulkan.next_ready(integer, vulkan.ready_marks) IS 'Internal. When the first ready exception or lane of a group is due, of those that its mark says to look for.';
-
-CREATE FUNCTION vulkan.mark_ready(group_id integer, worth interval DEFAULT '1 millisecond') RETURNS void
-LANGUAGE plpgsql AS $$
-DECLARE
-    -- What becomes ready in a transaction that lasts longer is found by the next mark.
-    late CONSTANT interval := interval '1 second';
-    at   CONSTANT timestamptz := clock_timestamp();
-    last vulkan.ready_marks;
-    mark vulkan.ready_marks;
-    took interval;
-    first_exception timestamptz;
-    first_lane timestamptz;
-BEGIN
-    SELECT m.* INTO last FROM vulkan.ready_marks m WHERE m.group_id = mark_ready.group_id ORDER BY m.marked_at DESC LIMIT 1;
-    -- A twentieth of the time at most goes into it: a mark is valid for three times as long as it takes until the next.
-    IF last.valid_until - (last.valid_until - last.marked_at) * 2 / 3 > at THEN
-        RETURN;
-    END IF;
-    mark := ROW(mark_ready.group_id, at, '-infinity', 'infinity', at);
-    first_exception := vulkan.next_ready(mark_ready.group_id, mark);
-    mark := ROW(mark_ready.group_id, at, 'infinity', '-infinity', at);
-    first_lane := vulkan.next_ready(mark_ready.group_id, mark);
-    took := clock_timestamp() - at;
-    IF took >= worth THEN
-        INSERT INTO vulkan.ready_marks
-        VALUES (mark_ready.group_id, at, least(first_exception, at - late), least(first_lane, at - late), at + greatest(interval '3 seconds', 60 * took))
-        ON CONFLICT DO NOTHING;
-    END IF;
-END $$;
-COMMENT ON FUNCTION vulkan.mark_ready(integer, interval) IS 'Internal. Notes from where on ready exceptions and lanes of a group are to be looked for, if to find that out took long enough for a mark to be worth its row.';
 
 CREATE FUNCTION vulkan.look(group_ids integer[])
 RETURNS TABLE (group_id integer, due boolean, pending boolean, next_at timestamptz, limited boolean)

@@ -113,6 +113,7 @@ LANGUAGE plpgsql ROWS 100 AS $$
 DECLARE
     g     vulkan.groups;
     mark  vulkan.ready_marks;
+    at    timestamptz;
     room  integer;
     taken integer := 0;
     got   integer := 0;
@@ -127,6 +128,7 @@ BEGIN
         RETURN;
     END IF;
     mark := vulkan.ready_mark(g.group_id);
+    at := clock_timestamp();
     IF take_solo THEN
         RETURN QUERY SELECT * FROM vulkan.claim_exceptions(g, worker, 0, true, mark.exceptions_from);
         GET DIAGNOSTICS taken = ROW_COUNT;
@@ -141,6 +143,9 @@ BEGIN
         GET DIAGNOSTICS got = ROW_COUNT;
     END IF;
     taken := taken + got;
+    IF mark.marked_at IS NULL AND clock_timestamp() - at > interval '2 milliseconds' THEN
+        PERFORM vulkan.mark_ready(g);
+    END IF;
     FOR i IN 1 .. 10 LOOP
         EXIT WHEN taken >= room;
         IF g.prefixed OR g.max_in_flight IS NOT NULL THEN

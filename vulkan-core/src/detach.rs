@@ -1,6 +1,6 @@
 use std::future::{Future, pending};
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use sqlx::postgres::PgConnection;
@@ -58,14 +58,9 @@ where
     W: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send + 'static,
     T: Send + 'static,
 {
-    let (pool, silence, warm) = (
-        client.pool().clone(),
-        client.silence.clone(),
-        client.warm.clone(),
-    );
+    let (pool, warm) = (client.pool().clone(), client.warm.clone());
     to_the_end(async move {
         let mut kept = warm.acquire(&pool).await?;
-        let asked = Instant::now();
         match timeout(limit, work(&mut kept.connection)).await {
             Ok(Ok(answer)) => {
                 warm.put_back(&pool, kept);
@@ -74,7 +69,6 @@ where
             // Its pool sees whether it is still good.
             Ok(Err(error)) => Err(error),
             Err(_) => {
-                silence.note(asked);
                 kept.connection.close_on_drop();
                 Err(silent())
             }

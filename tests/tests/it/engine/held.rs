@@ -107,30 +107,34 @@ async fn rows_of_drained_keys_are_forgotten_and_lanes_are_not() {
     db.check().await;
 }
 
-/// What a mark hides is found when the mark is over, and by the next mark before.
+/// What a mark hides is found when the mark is over, and so is what one hides that the clock has not come to again.
 #[tokio::test]
-async fn what_became_ready_below_a_mark_is_found_by_the_next() {
+async fn what_became_ready_below_a_mark_is_found_after_it() {
     let db = TestDb::new().await;
     let group = db.group("audit").await;
     let offset = Publish::new("n").send(&db.pool).await;
     let messages = group.claim().await;
     let settlement = Settlement::closing(&messages).item_after(&messages[0], "retry", Some(0.0));
     group.settle(&settlement).await;
-    let mark = |valid: &'static str| {
-        let sql = format!(
+    let mark = async |marked: &str, valid: &str| {
+        sqlx::query(
             "INSERT INTO vulkan.ready_marks
-             SELECT {}, clock_timestamp(), n, n, clock_timestamp() + interval '{valid}'
-             FROM (SELECT clock_timestamp() + interval '1 hour') m(n)",
-            group.id
-        );
-        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&db.pool)
+             SELECT $1, now() + $2::interval, m.n, m.n, now() + $3::interval FROM (SELECT now() + interval '1 hour') m(n)",
+        )
+        .bind(group.id)
+        .bind(marked)
+        .bind(valid)
+        .execute(&db.pool)
+        .await
+        .unwrap();
     };
-    mark("1 minute").await.unwrap();
-    assert!(group.claim().await.is_empty());
     let due = "SELECT due FROM vulkan.look(ARRAY[(SELECT group_id FROM vulkan.groups)])";
+    mark("-3 seconds", "1 minute").await;
+    assert!(group.claim().await.is_empty());
     assert!(!db.value::<bool>(due).await);
-
-    mark("-1 second").await.unwrap();
+    mark("-2 seconds", "-1 second").await;
+    assert!(db.value::<bool>(due).await);
+    mark("1 hour", "2 hours").await;
     assert!(db.value::<bool>(due).await);
     assert_eq!(offsets(&group.claim().await), [offset]);
     db.check().await;
@@ -164,11 +168,8 @@ async fn a_mark_stands_at_the_oldest_that_is_ready() {
         .await
         .unwrap();
     // However quick it was: `worth` is zero.
-    sqlx::query("SELECT vulkan.mark_ready($1, interval '0')")
-        .bind(group.id)
-        .execute(&db.pool)
-        .await
-        .unwrap();
+    db.run("SELECT vulkan.mark_ready(g, interval '0') FROM vulkan.groups g")
+        .await;
     let stands: bool = db
         .value(
             "SELECT m.exceptions_from = (SELECT run_at FROM vulkan.exceptions WHERE lane IS NULL)
