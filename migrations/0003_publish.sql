@@ -52,17 +52,6 @@ LANGUAGE sql AS $$
 $$;
 COMMENT ON FUNCTION vulkan.ring(integer) IS 'Internal. Notifies channel "vulkan" on commit if somebody sleeps on the stream (sleepers hold the bell: the exclusive advisory lock (1459617794, stream id)). Under load nobody sleeps and nothing is sent; a notification queue that fills up is left alone, since a full one would abort the publisher. Returns whether it rang.';
 
-CREATE FUNCTION vulkan.check_kind(kind text) RETURNS boolean
-LANGUAGE plpgsql IMMUTABLE AS $$
-BEGIN
-    IF kind IS NULL OR length(kind) > 256 OR kind !~ '^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$' THEN
-        RAISE EXCEPTION 'event kind % is not valid', coalesce(quote_literal(left(kind, 300)), 'NULL')
-            USING ERRCODE = 'VK003', HINT = 'Use up to 256 characters: segments of A-Z, a-z, 0-9, "_" and "-", joined by dots.';
-    END IF;
-    RETURN true;
-END $$;
-COMMENT ON FUNCTION vulkan.check_kind(text) IS 'True if the text can be the kind of an event; else raises VK003.';
-
 CREATE FUNCTION vulkan.check_dedup(dedup_id text, dedup_window interval) RETURNS void
 LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
@@ -113,7 +102,7 @@ BEGIN
             publish_once.payload, publish_once.headers);
     PERFORM vulkan.ring(to_stream);
 END $$;
-COMMENT ON FUNCTION vulkan.publish_once(text, text, jsonb, text, interval, text, jsonb, timestamptz) IS 'Appends one event unless its dedup_id was published to the stream before, within that event''s window (dedup_window, or that of vulkan.meta). Returns the offset that the id got first, and whether that was an earlier publish (duplicate), in which case nothing is appended. Raises VK001 (no such stream), VK003 (bad kind, dedup id or window).';
+COMMENT ON FUNCTION vulkan.publish_once(text, text, jsonb, text, interval, text, jsonb, timestamptz) IS 'Appends one event unless its dedup_id was published to the stream before, within that event''s window (dedup_window, or that of vulkan.meta). Returns the offset that the id got first, and whether that was an earlier publish (duplicate), in which case nothing is appended. Raises VK001 (no such stream), VK003 (bad kind, dedup id or window, or too much of something).';
 
 CREATE FUNCTION vulkan.publish(
     stream text, kind text, payload jsonb,
@@ -138,7 +127,7 @@ BEGIN
     done := vulkan.ring(to_stream);
     RETURN drawn;
 END $$;
-COMMENT ON FUNCTION vulkan.publish(text, text, jsonb, text, jsonb, timestamptz, text, interval) IS 'Appends one event to a stream, in the caller''s transaction: it commits or vanishes with it. Returns its offset. With a dedup_id it is publish_once(), which also says whether the event was a duplicate. Raises VK001 (no such stream), VK003 (bad kind, dedup id or window).';
+COMMENT ON FUNCTION vulkan.publish(text, text, jsonb, text, jsonb, timestamptz, text, interval) IS 'Appends one event to a stream, in the caller''s transaction: it commits or vanishes with it. Returns its offset. With a dedup_id it is publish_once(), which also says whether the event was a duplicate. Raises VK001 (no such stream), VK003 (bad kind, dedup id or window, or too much of something).';
 
 CREATE FUNCTION vulkan.publish_many(
     stream text, kinds text[], payloads jsonb[],
@@ -157,6 +146,13 @@ BEGIN
         RAISE EXCEPTION 'the arrays of publish_many differ in length'
             USING ERRCODE = 'VK003', HINT = 'Give every array one element per event, or leave an optional one NULL.';
     END IF;
+    -- One event alone may have what its payload may.
+    IF many > 1 AND pg_column_size(payloads) + coalesce(pg_column_size(publish_many.headers), 0) > 16777216
+       AND (SELECT sum(octet_length(u.payload::text) + coalesce(octet_length(u.headers::text), 0))
+            FROM unnest(payloads, publish_many.headers) AS u(payload, headers)) > 16777216 THEN
+        RAISE EXCEPTION 'a batch of % events is too large: it may have 16777216 bytes of payload and headers', many
+            USING ERRCODE = 'VK003', HINT = 'Publish several batches, or load them by COPY: see vulkan.events_of().';
+    END IF;
     PERFORM vulkan.check_kind(k.kind) FROM (SELECT DISTINCT u.kind FROM unnest(kinds) AS u(kind)) k;
     PERFORM vulkan.announce(to_stream);
     IF dedup_ids IS NULL THEN
@@ -171,7 +167,7 @@ BEGIN
     END IF;
     PERFORM vulkan.ring(to_stream);
 END $$;
-COMMENT ON FUNCTION vulkan.publish_many(text, text[], jsonb[], text[], jsonb[], timestamptz[], text[], interval[]) IS 'Appends many events in one statement, in array order; returns their offsets in the same order. Otherwise as publish().';
+COMMENT ON FUNCTION vulkan.publish_many(text, text[], jsonb[], text[], jsonb[], timestamptz[], text[], interval[]) IS 'Appends many events in one statement, in array order; returns their offsets in the same order. A batch has up to 16 MiB of payload and headers. Otherwise as publish().';
 
 CREATE FUNCTION vulkan.publish_many_once(
     to_stream integer, kinds text[], payloads jsonb[], partition_keys text[],
@@ -183,6 +179,9 @@ DECLARE
     usual  CONSTANT interval := (SELECT m.dedup_window FROM vulkan.meta m);
     drawn  bigint[];
 BEGIN
+    -- Whoever publishes may call this, too.
+    PERFORM vulkan.check_kind(k.kind) FROM (SELECT DISTINCT u.kind FROM unnest(kinds) AS u(kind)) k;
+    PERFORM vulkan.announce(to_stream);
     PERFORM vulkan.check_dedup(u.id, u.dedup_window) FROM unnest(dedup_ids, dedup_windows) AS u(id, dedup_window);
     SELECT array_agg(nextval('vulkan.offset_seq')) INTO drawn FROM unnest(payloads);
     -- In the order of the ids, so that two batches with the same ids cannot deadlock.
@@ -240,6 +239,7 @@ BEGIN
         -- Whatever session_replication_role is.
         EXECUTE format('ALTER TABLE vulkan.%I ENABLE ALWAYS TRIGGER %I', events, moment);
     END LOOP;
+    PERFORM vulkan.grant_loads(stream_id);
 END $$;
 COMMENT ON FUNCTION vulkan.open_to_loads(integer) IS 'Internal. Makes the table of a stream one that can be loaded: what it fills in, and that it announces.';
 
@@ -247,4 +247,4 @@ CREATE FUNCTION vulkan.events_of(stream text) RETURNS regclass
 LANGUAGE sql STABLE AS $$
     SELECT format('vulkan.events_%s', vulkan.stream_id(events_of.stream))::regclass
 $$;
-COMMENT ON FUNCTION vulkan.events_of(text) IS 'The table with the events of one stream, for loads: COPY into it, or INSERT .. SELECT, the columns kind, payload, partition_key, headers, deliver_at, or some of them with the first two; offsets come by themselves, in the order of the rows, and readers skip none. All of a statement is appended, or nothing. Readers wait for events behind it until its transaction ends: load in chunks. One statement knows the partitions that were there when it began: it ends before slots_ahead slots are over. Unlike publish(), it does not look whether each kind passes check_kind(), and knows no dedup ids; leave "offset", stream_id and created_at out. Raises VK001.';
+COMMENT ON FUNCTION vulkan.events_of(text) IS 'The table with the events of one stream, for loads: COPY into it, or INSERT .. SELECT, the columns kind, payload, partition_key, headers, deliver_at, or some of them with the first two; offsets come by themselves, in the order of the rows, and readers skip none. All of a statement is appended, or nothing. Readers wait for events behind it until its transaction ends: load in chunks. One statement knows the partitions that were there when it began: it ends before slots_ahead slots are over. Unlike publish(), it does not look whether each kind passes check_kind(), beyond its length, and knows no dedup ids; leave "offset", stream_id and created_at out. Raises VK001.';
