@@ -52,99 +52,16 @@ CREATE TABLE vulkan.slots (
 COMMENT ON TABLE vulkan.slots IS 'When each slot of the log began: slot s holds the offsets from s * 10^9 up to (s + 1) * 10^9.';
 INSERT INTO vulkan.slots VALUES (0, clock_timestamp());
 
--- What an event may be. Domains say it, since they are asked wherever a row comes from, loads included, and their
--- conditions, unlike those of a table, are not read anew by each statement. Nearly everything passes by its stored
--- size: nothing of so few bytes can break a rule. (#> '{}' is all of it, decompressed.)
-CREATE FUNCTION vulkan.check_kind(kind text) RETURNS boolean
-LANGUAGE plpgsql IMMUTABLE AS $$
-BEGIN
-    IF kind IS NULL OR length(kind) > 256 OR kind !~ '^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$' THEN
-        RAISE EXCEPTION 'event kind % is not valid', coalesce(quote_literal(left(kind, 300)), 'NULL')
-            USING ERRCODE = 'VK003', HINT = 'Use up to 256 characters: segments of A-Z, a-z, 0-9, "_" and "-", joined by dots.';
-    END IF;
-    RETURN true;
-END $$;
-COMMENT ON FUNCTION vulkan.check_kind(text) IS 'True if the text can be the kind of an event; else raises VK003.';
-
-CREATE FUNCTION vulkan.check_key(partition_key text) RETURNS boolean
-LANGUAGE plpgsql IMMUTABLE STRICT AS $$
-BEGIN
-    IF octet_length(partition_key) > 1024 THEN
-        RAISE EXCEPTION 'a partition key of % bytes is too long: it may have 1024', octet_length(partition_key)
-            USING ERRCODE = 'VK003', HINT = 'Use a shorter one, or a hash of it.';
-    END IF;
-    RETURN true;
-END $$;
-COMMENT ON FUNCTION vulkan.check_key(text) IS 'True if the text can be a partition key: it has up to 1,024 bytes; else raises VK003.';
-
-CREATE FUNCTION vulkan.is_deep(document jsonb) RETURNS boolean
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT jsonb_path_exists(document, 'strict $.**{127} ? (@.type() == "array" || @.type() == "object")')
-$$;
-COMMENT ON FUNCTION vulkan.is_deep(jsonb) IS 'Internal. Whether more than 127 arrays and objects stand one within the other: few parsers read that.';
-
-CREATE FUNCTION vulkan.check_payload(payload jsonb) RETURNS boolean
-LANGUAGE plpgsql STABLE STRICT AS $$
-DECLARE
-    stored CONSTANT integer := pg_column_size(payload #> '{}');
-    most   integer;
-BEGIN
-    -- No limit is lower.
-    IF stored > 65536 THEN
-        most := (SELECT m.max_payload FROM vulkan.meta m);
-        IF stored > most AND octet_length(payload::text) > most THEN
-            RAISE EXCEPTION 'a payload of % bytes is too large: it may have %', least(stored, octet_length(payload::text)), most
-                USING ERRCODE = 'VK003', HINT = 'Store it elsewhere, and publish where it is; or raise vulkan.meta.max_payload.';
-        END IF;
-    END IF;
-    IF vulkan.is_deep(payload) THEN
-        RAISE EXCEPTION 'a payload is nested too deeply: more than 127 arrays and objects stand one within the other'
-            USING ERRCODE = 'VK003', HINT = 'Publish JSON that is nested less deeply.';
-    END IF;
-    RETURN true;
-END $$;
-COMMENT ON FUNCTION vulkan.check_payload(jsonb) IS 'True if the document can be the payload of an event: it has no more than vulkan.meta.max_payload bytes, and no more than 127 arrays and objects one within the other; else raises VK003.';
-
-CREATE FUNCTION vulkan.check_headers(headers jsonb) RETURNS boolean
-LANGUAGE plpgsql IMMUTABLE STRICT AS $$
-BEGIN
-    IF jsonb_typeof(headers) <> 'object' THEN
-        RAISE EXCEPTION 'headers are an object, and not a JSON %', jsonb_typeof(headers)
-            USING ERRCODE = 'VK003', HINT = 'For example: ''{"region": "eu"}'', or NULL.';
-    ELSIF (SELECT count(*) FROM jsonb_object_keys(headers)) > 64 THEN
-        RAISE EXCEPTION 'an event has % headers, more than 64', (SELECT count(*) FROM jsonb_object_keys(headers))
-            USING ERRCODE = 'VK003', HINT = 'Put into the payload what is no header.';
-    ELSIF pg_column_size(headers #> '{}') > 16384 AND octet_length(headers::text) > 16384 THEN
-        RAISE EXCEPTION 'headers of % bytes are too large: they may have 16384', least(pg_column_size(headers #> '{}'), octet_length(headers::text))
-            USING ERRCODE = 'VK003', HINT = 'Put into the payload what is no header.';
-    ELSIF vulkan.is_deep(headers) THEN
-        RAISE EXCEPTION 'headers are nested too deeply: more than 127 arrays and objects stand one within the other'
-            USING ERRCODE = 'VK003', HINT = 'Publish JSON that is nested less deeply.';
-    END IF;
-    RETURN true;
-END $$;
-COMMENT ON FUNCTION vulkan.check_headers(jsonb) IS 'True if the document can be the headers of an event: an object of up to 64 entries and 16 KiB; else raises VK003.';
-
-CREATE DOMAIN vulkan.event_kind AS text CHECK (octet_length(VALUE) <= 256 OR vulkan.check_kind(VALUE));
-COMMENT ON DOMAIN vulkan.event_kind IS 'The kind of an event, which publish() looks at closer: see check_kind().';
-CREATE DOMAIN vulkan.event_key AS text CHECK (octet_length(VALUE) <= 1024 OR vulkan.check_key(VALUE));
-COMMENT ON DOMAIN vulkan.event_key IS 'A partition key: see check_key().';
-CREATE DOMAIN vulkan.event_payload AS jsonb CHECK (pg_column_size(VALUE #> '{}') <= 1000 OR vulkan.check_payload(VALUE));
-COMMENT ON DOMAIN vulkan.event_payload IS 'The payload of an event: see check_payload().';
-CREATE DOMAIN vulkan.event_headers AS jsonb
-    CHECK ((jsonb_typeof(VALUE) = 'object' AND pg_column_size(VALUE #> '{}') <= 500) OR vulkan.check_headers(VALUE));
-COMMENT ON DOMAIN vulkan.event_headers IS 'The headers of an event: see check_headers().';
-
 -- Fixed-width columns first: no padding between them.
 CREATE TABLE vulkan.events (
     "offset"      bigint NOT NULL,
     created_at    timestamptz NOT NULL DEFAULT statement_timestamp(),
     deliver_at    timestamptz,
     stream_id     integer NOT NULL,
-    kind          vulkan.event_kind NOT NULL,
-    partition_key vulkan.event_key,
-    payload       vulkan.event_payload NOT NULL,
-    headers       vulkan.event_headers,
+    kind          text NOT NULL,
+    partition_key text,
+    payload       jsonb NOT NULL,
+    headers       jsonb,
     PRIMARY KEY ("offset", stream_id)
 ) PARTITION BY LIST (stream_id);
 CREATE INDEX events_key ON vulkan.events (hashtextextended(partition_key, 0), "offset")

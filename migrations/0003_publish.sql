@@ -52,6 +52,86 @@ LANGUAGE sql AS $$
 $$;
 COMMENT ON FUNCTION vulkan.ring(integer) IS 'Internal. Notifies channel "vulkan" on commit if somebody sleeps on the stream (sleepers hold the bell: the exclusive advisory lock (1459617794, stream id)). Under load nobody sleeps and nothing is sent; a notification queue that fills up is left alone, since a full one would abort the publisher. Returns whether it rang.';
 
+-- What an event may be. Whoever appends asks check_event() only of what could break a rule: nearly everything passes by its
+-- stored size alone, which costs a publish next to nothing. (#> '{}' is all of it, decompressed.)
+CREATE FUNCTION vulkan.check_kind(kind text) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF kind IS NULL OR length(kind) > 256 OR kind !~ '^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$' THEN
+        RAISE EXCEPTION 'event kind % is not valid', coalesce(quote_literal(left(kind, 300)), 'NULL')
+            USING ERRCODE = 'VK003', HINT = 'Use up to 256 characters: segments of A-Z, a-z, 0-9, "_" and "-", joined by dots.';
+    END IF;
+    RETURN true;
+END $$;
+COMMENT ON FUNCTION vulkan.check_kind(text) IS 'True if the text can be the kind of an event; else raises VK003.';
+
+CREATE FUNCTION vulkan.check_key(partition_key text) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+BEGIN
+    IF octet_length(partition_key) > 1024 THEN
+        RAISE EXCEPTION 'a partition key of % bytes is too long: it may have 1024', octet_length(partition_key)
+            USING ERRCODE = 'VK003', HINT = 'Use a shorter one, or a hash of it.';
+    END IF;
+    RETURN true;
+END $$;
+COMMENT ON FUNCTION vulkan.check_key(text) IS 'True if the text can be a partition key: it has up to 1,024 bytes; else raises VK003.';
+
+CREATE FUNCTION vulkan.is_deep(document jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT jsonb_path_exists(document, 'strict $.**{127} ? (@.type() == "array" || @.type() == "object")')
+$$;
+COMMENT ON FUNCTION vulkan.is_deep(jsonb) IS 'Internal. Whether more than 127 arrays and objects stand one within the other: few parsers read that.';
+
+CREATE FUNCTION vulkan.check_payload(payload jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE STRICT AS $$
+DECLARE
+    stored CONSTANT integer := pg_column_size(payload #> '{}');
+    most   integer;
+BEGIN
+    -- No limit is lower.
+    IF stored > 65536 THEN
+        most := (SELECT m.max_payload FROM vulkan.meta m);
+        IF stored > most AND octet_length(payload::text) > most THEN
+            RAISE EXCEPTION 'a payload of % bytes is too large: it may have %', least(stored, octet_length(payload::text)), most
+                USING ERRCODE = 'VK003', HINT = 'Store it elsewhere, and publish where it is; or raise vulkan.meta.max_payload.';
+        END IF;
+    END IF;
+    IF vulkan.is_deep(payload) THEN
+        RAISE EXCEPTION 'a payload is nested too deeply: more than 127 arrays and objects stand one within the other'
+            USING ERRCODE = 'VK003', HINT = 'Publish JSON that is nested less deeply.';
+    END IF;
+    RETURN true;
+END $$;
+COMMENT ON FUNCTION vulkan.check_payload(jsonb) IS 'True if the document can be the payload of an event: it has no more than vulkan.meta.max_payload bytes, and no more than 127 arrays and objects one within the other; else raises VK003.';
+
+CREATE FUNCTION vulkan.check_headers(headers jsonb) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+BEGIN
+    IF jsonb_typeof(headers) <> 'object' THEN
+        RAISE EXCEPTION 'headers are an object, and not a JSON %', jsonb_typeof(headers)
+            USING ERRCODE = 'VK003', HINT = 'For example: ''{"region": "eu"}'', or NULL.';
+    ELSIF (SELECT count(*) FROM jsonb_object_keys(headers)) > 64 THEN
+        RAISE EXCEPTION 'an event has % headers, more than 64', (SELECT count(*) FROM jsonb_object_keys(headers))
+            USING ERRCODE = 'VK003', HINT = 'Put into the payload what is no header.';
+    ELSIF pg_column_size(headers #> '{}') > 16384 AND octet_length(headers::text) > 16384 THEN
+        RAISE EXCEPTION 'headers of % bytes are too large: they may have 16384', least(pg_column_size(headers #> '{}'), octet_length(headers::text))
+            USING ERRCODE = 'VK003', HINT = 'Put into the payload what is no header.';
+    ELSIF vulkan.is_deep(headers) THEN
+        RAISE EXCEPTION 'headers are nested too deeply: more than 127 arrays and objects stand one within the other'
+            USING ERRCODE = 'VK003', HINT = 'Publish JSON that is nested less deeply.';
+    END IF;
+    RETURN true;
+END $$;
+COMMENT ON FUNCTION vulkan.check_headers(jsonb) IS 'True if the document can be the headers of an event: an object of up to 64 entries and 16 KiB; else raises VK003.';
+
+CREATE FUNCTION vulkan.check_event(payload jsonb, headers jsonb, partition_key text) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN coalesce(vulkan.check_payload(payload), true) AND coalesce(vulkan.check_headers(headers), true)
+        AND coalesce(vulkan.check_key(partition_key), true);
+END $$;
+COMMENT ON FUNCTION vulkan.check_event(jsonb, jsonb, text) IS 'True if these can be the payload, headers and partition key of an event: see check_payload(), check_headers() and check_key(). Else raises VK003.';
+
 CREATE FUNCTION vulkan.check_dedup(dedup_id text, dedup_window interval) RETURNS void
 LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
@@ -77,6 +157,7 @@ DECLARE
     to_stream CONSTANT integer := vulkan.stream_id(stream);
 BEGIN
     PERFORM vulkan.check_kind(kind);
+    PERFORM vulkan.check_event(payload, headers, partition_key);
     PERFORM vulkan.check_dedup(dedup_id, dedup_window);
     PERFORM vulkan.announce(to_stream);
     publish_once."offset" := nextval('vulkan.offset_seq');
@@ -120,7 +201,11 @@ BEGIN
             publish.dedup_window, publish.partition_key, publish.headers, publish.deliver_at) p);
     END IF;
     to_stream := vulkan.stream_id(stream);
-    done := vulkan.check_kind(kind) AND vulkan.announce(to_stream);
+    done := vulkan.check_kind(kind)
+        AND ((pg_column_size(payload #> '{}') > 1000 OR octet_length(partition_key) > 1024
+             OR jsonb_typeof(headers) <> 'object' OR pg_column_size(headers #> '{}') > 500) IS NOT TRUE
+            OR vulkan.check_event(payload, headers, partition_key))
+        AND vulkan.announce(to_stream);
     drawn := nextval('vulkan.offset_seq');
     INSERT INTO vulkan.events ("offset", deliver_at, stream_id, kind, partition_key, payload, headers)
     VALUES (drawn, publish.deliver_at, to_stream, publish.kind, publish.partition_key, publish.payload, publish.headers);
@@ -161,6 +246,9 @@ BEGIN
         SELECT nextval('vulkan.offset_seq'), u.deliver_at, to_stream, u.kind, u.partition_key, u.payload, u.headers
         FROM unnest(kinds, payloads, partition_keys, publish_many.headers, deliver_ats)
             AS u(kind, payload, partition_key, headers, deliver_at)
+        WHERE (pg_column_size(u.payload #> '{}') > 1000 OR octet_length(u.partition_key) > 1024
+             OR jsonb_typeof(u.headers) <> 'object' OR pg_column_size(u.headers #> '{}') > 500) IS NOT TRUE
+            OR vulkan.check_event(u.payload, u.headers, u.partition_key)
         RETURNING events."offset";
     ELSE
         RETURN QUERY SELECT vulkan.publish_many_once(to_stream, kinds, payloads, partition_keys, publish_many.headers, deliver_ats, dedup_ids, dedup_windows);
@@ -179,9 +267,6 @@ DECLARE
     usual  CONSTANT interval := (SELECT m.dedup_window FROM vulkan.meta m);
     drawn  bigint[];
 BEGIN
-    -- Whoever publishes may call this, too.
-    PERFORM vulkan.check_kind(k.kind) FROM (SELECT DISTINCT u.kind FROM unnest(kinds) AS u(kind)) k;
-    PERFORM vulkan.announce(to_stream);
     PERFORM vulkan.check_dedup(u.id, u.dedup_window) FROM unnest(dedup_ids, dedup_windows) AS u(id, dedup_window);
     SELECT array_agg(nextval('vulkan.offset_seq')) INTO drawn FROM unnest(payloads);
     -- In the order of the ids, so that two batches with the same ids cannot deadlock.
@@ -201,7 +286,12 @@ BEGIN
     ), appended AS (
         INSERT INTO vulkan.events ("offset", deliver_at, stream_id, kind, partition_key, payload, headers)
         SELECT m.o, m.deliver_at, to_stream, m.kind, m.partition_key, m.payload, m.headers
-        FROM message m WHERE m.stands_at = m.o ORDER BY m.o
+        FROM message m
+        WHERE m.stands_at = m.o
+          AND ((pg_column_size(m.payload #> '{}') > 1000 OR octet_length(m.partition_key) > 1024
+             OR jsonb_typeof(m.headers) <> 'object' OR pg_column_size(m.headers #> '{}') > 500) IS NOT TRUE
+            OR vulkan.check_event(m.payload, m.headers, m.partition_key))
+        ORDER BY m.o
     )
     SELECT m.stands_at FROM message m ORDER BY m.nth;
 END $$;
@@ -211,18 +301,32 @@ COMMENT ON FUNCTION vulkan.publish_many_once(integer, text[], jsonb[], text[], j
 -- the table that it names: these cost a publish nothing, which names vulkan.events, and a load once a statement.
 -- Row triggers, or a default with a volatile function other than nextval(), would take COPY its batches.
 CREATE FUNCTION vulkan.loading() RETURNS trigger
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+    to_stream CONSTANT integer := TG_ARGV[0];
+    setting   CONSTANT text := 'vulkan.loading_' || to_stream;
+    before    bigint;
 BEGIN
     IF TG_WHEN = 'BEFORE' THEN
         -- The statement has drawn no offset yet.
-        PERFORM vulkan.announce(TG_ARGV[0]::integer);
+        PERFORM vulkan.announce(to_stream);
+        PERFORM set_config(setting, pg_sequence_last_value('vulkan.offset_seq')::text, true);
     ELSE
+        -- Looked at when all are there: what looks at each row as it comes would take COPY its batches. That others append
+        -- meanwhile does no harm: what they have committed is sound.
+        before := current_setting(setting)::bigint;
+        PERFORM vulkan.check_kind(e.kind) FROM vulkan.events e
+        WHERE e.stream_id = to_stream AND e."offset" > before AND octet_length(e.kind) > 256;
+        PERFORM vulkan.check_event(e.payload, e.headers, e.partition_key) FROM vulkan.events e
+        WHERE e.stream_id = to_stream AND e."offset" > before
+          AND (pg_column_size(e.payload #> '{}') > 1000 OR octet_length(e.partition_key) > 1024
+               OR jsonb_typeof(e.headers) <> 'object' OR pg_column_size(e.headers #> '{}') > 500);
         -- Not before the rows: who falls asleep during a long load is to be woken, too.
-        PERFORM vulkan.ring(TG_ARGV[0]::integer);
+        PERFORM vulkan.ring(to_stream);
     END IF;
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION vulkan.loading() IS 'Internal. Announces a load before its first row, and rings after its last.';
+COMMENT ON FUNCTION vulkan.loading() IS 'Internal. Announces a load before its first row; looks after its last whether all of them are within the limits, and rings.';
 
 CREATE FUNCTION vulkan.open_to_loads(stream_id integer) RETURNS void
 LANGUAGE plpgsql AS $$

@@ -5,10 +5,10 @@
 CREATE TABLE vulkan.schedules (
     name          text PRIMARY KEY CHECK (name ~ '^[a-z0-9][a-z0-9._-]{0,127}$'),
     stream_id     integer NOT NULL REFERENCES vulkan.streams,
-    kind          vulkan.event_kind NOT NULL,
-    payload       vulkan.event_payload NOT NULL,
-    partition_key vulkan.event_key,
-    headers       vulkan.event_headers,
+    kind          text NOT NULL,
+    payload       jsonb NOT NULL,
+    partition_key text,
+    headers       jsonb CHECK (jsonb_typeof(headers) = 'object'),
     cron          text CHECK (length(cron) BETWEEN 1 AND 1000),
     every         interval CHECK (every >= interval '1 second' AND every < interval '100 years' AND extract(month FROM every) = 0 AND extract(year FROM every) = 0),
     time_zone     text NOT NULL DEFAULT 'UTC',
@@ -78,7 +78,9 @@ DECLARE
     s         vulkan.schedules;
 BEGIN
     PERFORM vulkan.check_kind(kind);
+    PERFORM vulkan.check_event(payload, NULL, partition_key);
     PERFORM vulkan.check_schedule(schedule, cron, every, time_zone, missed, grace, catch_up, headers);
+    PERFORM vulkan.check_event(NULL, headers, NULL);
     INSERT INTO vulkan.schedules (name, stream_id, kind, payload, cron, every, time_zone, missed, grace, catch_up, partition_key, headers, since, next_at)
     VALUES (schedule, to_stream, put_schedule.kind, put_schedule.payload, put_schedule.cron, put_schedule.every,
             put_schedule.time_zone, put_schedule.missed, put_schedule.grace, put_schedule.catch_up,

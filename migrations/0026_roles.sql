@@ -3,7 +3,7 @@
 
 -- What clients call to change something, or to see what they may not read as a whole, runs with the rights of the owner:
 -- so no role needs rights on the tables behind it. Each has a search_path that nobody else can put anything into, and
--- what these call works under the same. What publishes without a dedup id runs as its caller, for speed.
+-- what these call works under the same: two that share a helper would else plan it anew at each other's turn.
 DO $$
 DECLARE
     entry regprocedure;
@@ -12,9 +12,9 @@ BEGIN
         SELECT p.oid FROM pg_proc p
         WHERE p.pronamespace = 'vulkan'::regnamespace
           AND p.proname IN (
-            'publish_once', 'publish_many_once', 'create_stream', 'roll_slot', 'maintain',
+            'publish', 'publish_once', 'publish_many', 'create_stream', 'roll_slot', 'maintain',
             'create_group', 'alter_group', 'set_binding', 'resolve_position', 'set_limits', 'set_prefix_limit', 'set_breaker', 'reset_breaker',
-            'declare_options', 'forget_declarations',
+            'declare_options', 'forget_declarations', 'loading',
             'claim', 'settle', 'extend', 'reap', 'look', 'complete', 'complete_many', 'save_checkpoint', 'checkpoint_of', 'met_before',
             'take_cursor', 'release_cursor', 'commit_cursor', 'read_events',
             'pause', 'resume', 'skip', 'redrive', 'replay', 'cancel', 'inspect', 'lag', 'group_backlog', 'is_drained', 'check',
@@ -49,12 +49,10 @@ LANGUAGE sql IMMUTABLE AS $$
     SELECT 'migrator', '{SELECT ON vulkan.meta}'::text[], '{}'::text[]
     UNION ALL
     SELECT 'publisher',
-           ARRAY['SELECT ON vulkan.streams', 'SELECT ON vulkan.meta', 'USAGE ON SEQUENCE vulkan.offset_seq',
-                 -- What it has published comes back as an offset; nothing else can be read.
-                 'SELECT ("offset") ON vulkan.events',
-                 'INSERT ("offset", deliver_at, stream_id, kind, partition_key, payload, headers) ON vulkan.events'],
-           '{stream_id, publish, publish_once, publish_many, publish_many_once, events_of, announce, ring,
-             check_kind, check_key, check_payload, check_headers, check_dedup, is_deep}'
+           -- The sequence for loads, which draw their offsets from it by a default. Nothing that was published can be read.
+           '{SELECT ON vulkan.streams, SELECT ON vulkan.meta, USAGE ON SEQUENCE vulkan.offset_seq}',
+           '{stream_id, publish, publish_once, publish_many, events_of,
+             check_kind, check_key, check_payload, check_headers, check_event, check_dedup, is_deep}'
     UNION ALL
     SELECT 'worker', l.tables || '{SELECT ON vulkan.events}'::text[],
            l.functions || '{create_stream, create_group, alter_group, set_binding, set_limits, set_breaker, declare_options, resolve_position,
@@ -202,9 +200,6 @@ BEGIN
         WHERE c.relnamespace = 'vulkan'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'S', 'c') AND c.relowner <> owner_oid
           -- The sequences of identity columns go with their tables.
           AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'i' AND c.relkind = 'S')
-        UNION ALL
-        SELECT format('ALTER DOMAIN %s OWNER TO %I', t.oid::regtype, new_owner)
-        FROM pg_type t WHERE t.typnamespace = 'vulkan'::regnamespace AND t.typtype = 'd' AND t.typowner <> owner_oid
         UNION ALL
         SELECT format('ALTER FUNCTION %s OWNER TO %I', p.oid::regprocedure, new_owner)
         FROM pg_proc p WHERE p.pronamespace = 'vulkan'::regnamespace AND p.proowner <> owner_oid
