@@ -44,7 +44,7 @@ LANGUAGE sql IMMUTABLE AS $$
                  -- All but what it publishes.
                  'SELECT (schedule, stream, kind, cron, every, time_zone, missed, grace, catch_up, paused_at, next_at, last_at, last_offset,
                           last_error, partition_key, revision, created_at) ON vulkan.schedule_overview'],
-        '{stream_id, group_id, lso, horizon, floors, cursor_of, matches, binding_at, is_message, prefix_limit, is_alive,
+        '{stream_id, group_id, lso, horizon, floors, cursor_of, kind_regex, matches, binding_at, is_message, prefix_limit, is_alive,
           inspect, lag, group_backlog, is_drained}'::text[]))
     SELECT 'migrator', '{SELECT ON vulkan.meta}'::text[], '{}'::text[]
     UNION ALL
@@ -64,7 +64,7 @@ LANGUAGE sql IMMUTABLE AS $$
     UNION ALL
     SELECT 'operator', l.tables || '{SELECT ON vulkan.events, SELECT ON vulkan.schedule_overview}'::text[],
            l.functions || '{create_stream, create_group, alter_group, set_binding, set_limits, set_prefix_limit, set_breaker, reset_breaker,
-             resolve_position, forget_declarations, pause, resume, skip, redrive, replay, cancel, reap, maintain, roll_slot, check, events_of,
+             resolve_position, forget_declarations, pause, resume, skip, redrive, replay, cancel, reap, maintain, roll_slot, check,
              put_schedule, pause_schedule, resume_schedule, run_schedule_now, delete_schedule, drain_worker, drain_workers}'::text[]
     FROM look l
     UNION ALL
