@@ -65,7 +65,8 @@ LANGUAGE sql IMMUTABLE AS $$
     SELECT 'operator', l.tables || '{SELECT ON vulkan.events, SELECT ON vulkan.schedule_overview}'::text[],
            l.functions || '{create_stream, create_group, alter_group, set_binding, set_limits, set_prefix_limit, set_breaker, reset_breaker,
              resolve_position, forget_declarations, pause, resume, skip, redrive, replay, cancel, reap, maintain, roll_slot, check,
-             put_schedule, pause_schedule, resume_schedule, run_schedule_now, delete_schedule, drain_worker, drain_workers}'::text[]
+             put_schedule, due_schedules, plan_schedule, pause_schedule, resume_schedule, run_schedule_now, delete_schedule,
+             drain_worker, drain_workers}'::text[]
     FROM look l
     UNION ALL
     SELECT 'reader', l.tables, l.functions FROM look l
@@ -156,6 +157,9 @@ BEGIN
             missing := missing || wanted.make || '; ';
         END IF;
     END LOOP;
+    IF NOT may_create AND NOT coalesce(pg_has_role(to_regrole(role_prefix || '_migrator'), to_regrole(role_prefix || '_owner'), 'MEMBER'), false) THEN
+        missing := missing || format('GRANT %I TO %I; ', role_prefix || '_owner', role_prefix || '_migrator');
+    END IF;
     IF missing <> '' THEN
         RAISE EXCEPTION 'role "%" may not create roles', current_user
             USING ERRCODE = 'insufficient_privilege', HINT = format('Let somebody who may run: %sGRANT %I TO %I; then call this again.', missing, role_prefix || '_owner', current_user);

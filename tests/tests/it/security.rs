@@ -2,6 +2,8 @@
 
 /// The programs of a deployment, each with its role.
 mod at_work;
+/// What no error, log line or `Debug` shows.
+mod canary;
 /// `create_roles()`: by whom, twice, in two databases at once.
 mod create_roles;
 /// What runs with the rights of the owner, and what an attacker puts in its way.

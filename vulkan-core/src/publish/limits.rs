@@ -86,7 +86,9 @@ fn header_bytes(message: &Message) -> usize {
     };
     let each = headers.iter();
     // Two braces; a colon, and a comma but for the last.
-    let texts: usize = each.map(|(name, value)| quoted(name) + quoted(value) + 2).sum();
+    let texts: usize = each
+        .map(|(name, value)| quoted(name) + quoted(value) + 2)
+        .sum();
     1 + texts + usize::from(headers.is_empty())
 }
 
@@ -182,9 +184,9 @@ mod tests {
             vec![("a", "b")],
             vec![("a", "\"\\\n\r\t\u{8}\u{c}\u{1}\u{1f}\u{7f}ä/"), ("", "")],
         ] {
-            let message = headers
-                .iter()
-                .fold(message(), |message, (name, value)| message.header(*name, *value));
+            let message = headers.iter().fold(message(), |message, (name, value)| {
+                message.header(*name, *value)
+            });
             if let Some(headers) = &message.headers {
                 let json = serde_json::to_string(headers).unwrap();
                 assert_eq!(header_bytes(&message), json.len(), "{json}");

@@ -57,7 +57,10 @@ pub(super) fn without_value(error: &serde_json::Error) -> String {
     ];
     // The last one, as the value may say the same.
     let expected = text.rfind(", expected ").map(|at| &text[at..]);
-    match (quoting.iter().find(|begin| text.starts_with(**begin)), expected) {
+    match (
+        quoting.iter().find(|begin| text.starts_with(**begin)),
+        expected,
+    ) {
         (Some(begin), Some(expected)) => {
             let rest = &text[begin.len()..];
             let what = &rest[..rest.find(['`', '"', ',']).unwrap_or(0)];
@@ -112,7 +115,10 @@ mod tests {
         assert_eq!(error.path(), "items[2].price");
         let text = error.to_string();
         let (_, reason) = text.split_once("::Order` at items[2].price: ").unwrap();
-        assert_eq!(reason, "invalid type: string, expected u64 at line 1 column 50");
+        assert_eq!(
+            reason,
+            "invalid type: string, expected u64 at line 1 column 50"
+        );
     }
 
     #[test]
@@ -143,21 +149,45 @@ mod tests {
     fn says_what_was_expected_and_never_what_was_there() {
         for (json, reason) in [
             (r#"{"flag":"secret"}"#, "unknown variant, expected `Up`"),
-            (r#"{"flag":"secret, expected `x"}"#, "unknown variant, expected `Up`"),
-            (r#"{"secret":1}"#, "unknown field, expected one of `flag`, `address`, `one`, `letter`"),
+            (
+                r#"{"flag":"secret, expected `x"}"#,
+                "unknown variant, expected `Up`",
+            ),
+            (
+                r#"{"secret":1}"#,
+                "unknown field, expected one of `flag`, `address`, `one`, `letter`",
+            ),
             (r#"{"address":"secret"}"#, "its type refuses it"),
             (r#"{"address":true}"#, "invalid type: boolean, expected"),
             (r#"{"one":[1,2]}"#, "trailing characters"),
-            (r#"{"one":["secret\", expected y"]}"#, "invalid type: string, expected u8"),
-            (r#"{"one":[7654321]}"#, "invalid value: integer, expected u8"),
-            (r#"{"one":[-7654321.5]}"#, "invalid type: floating point, expected u8"),
-            (r#"{"letter":"secret"}"#, "invalid value: string, expected a character"),
-            (r#""secret""#, "invalid type: string, expected struct Strict"),
+            (
+                r#"{"one":["secret\", expected y"]}"#,
+                "invalid type: string, expected u8",
+            ),
+            (
+                r#"{"one":[7654321]}"#,
+                "invalid value: integer, expected u8",
+            ),
+            (
+                r#"{"one":[-7654321.5]}"#,
+                "invalid type: floating point, expected u8",
+            ),
+            (
+                r#"{"letter":"secret"}"#,
+                "invalid value: string, expected a character",
+            ),
+            (
+                r#""secret""#,
+                "invalid type: string, expected struct Strict",
+            ),
         ] {
             let error = decode::<Strict>(&raw(json)).unwrap_err();
             let text = format!("{error} {error:?}");
             assert!(error.reason.starts_with(reason), "{json}: {text}");
-            assert!(!text.replace("`secret`", "").contains("secret\"") && !text.contains("7654321"), "{json}: {text}");
+            assert!(
+                !text.replace("`secret`", "").contains("secret\"") && !text.contains("7654321"),
+                "{json}: {text}"
+            );
         }
     }
 

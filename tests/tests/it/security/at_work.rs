@@ -20,7 +20,12 @@ fn denied(error: &Error) -> bool {
     }
 }
 
-#[handler(stream = "orders", group = "billing", retries = 2, backoff = "10ms..10ms")]
+#[handler(
+    stream = "orders",
+    group = "billing",
+    retries = 2,
+    backoff = "10ms..10ms"
+)]
 async fn bill(_: serde_json::Value, cx: &Delivery) -> vulkan::Result {
     if cx.kind() == "order.hopeless" {
         return Err("never".into());
@@ -96,7 +101,11 @@ async fn a_deployment_works_with_the_roles_alone() {
 
     // The worker handles all of it.
     for group in ["billing", "ledger", "audit"] {
-        let done = if group == "billing" { published } else { published + 1 };
+        let done = if group == "billing" {
+            published
+        } else {
+            published + 1
+        };
         until(&format!("{group} to be done"), async || {
             roles.count(group, "done").await == done
         })
@@ -114,7 +123,10 @@ async fn a_deployment_works_with_the_roles_alone() {
         .unwrap();
     assert_eq!(count, 1);
     roles.until_is("billing", hopeless, "dead", 3).await;
-    operator.pause("orders", "ledger", DryRun::No).await.unwrap();
+    operator
+        .pause("orders", "ledger", DryRun::No)
+        .await
+        .unwrap();
     let waits = publisher.publish(order("order.late")).await.unwrap();
     operator
         .skip("orders", "ledger", waits, Some("not wanted"), DryRun::No)
@@ -125,7 +137,10 @@ async fn a_deployment_works_with_the_roles_alone() {
         .cancel("orders", "ledger", stopped, None, DryRun::No)
         .await
         .unwrap();
-    operator.resume("orders", "ledger", DryRun::No).await.unwrap();
+    operator
+        .resume("orders", "ledger", DryRun::No)
+        .await
+        .unwrap();
     operator
         .replay("orders", "ledger", Position::Earliest, DryRun::No)
         .await
@@ -231,8 +246,14 @@ async fn nobody_does_what_is_not_theirs() {
     let publishing = ["SELECT vulkan.publish('orders', 'a', '1')"];
     let mut none = Vec::new();
     for (parts, kinds) in [
-        (vec!["publisher"], vec![&reading[..], &forging, &working, &operating, &inner]),
-        (vec!["worker"], vec![&forging[..], &operating, &inner, &publishing]),
+        (
+            vec!["publisher"],
+            vec![&reading[..], &forging, &working, &operating, &inner],
+        ),
+        (
+            vec!["worker"],
+            vec![&forging[..], &operating, &inner, &publishing],
+        ),
         (vec!["operator"], vec![&forging[..], &inner, &publishing]),
         (
             vec!["reader"],
@@ -240,9 +261,19 @@ async fn nobody_does_what_is_not_theirs() {
         ),
         (
             vec!["migrator"],
-            vec![&reading[..], &forging, &working, &operating, &inner, &publishing],
+            vec![
+                &reading[..],
+                &forging,
+                &working,
+                &operating,
+                &inner,
+                &publishing,
+            ],
         ),
-        (vec![], vec![&reading[..], &working, &operating, &publishing]),
+        (
+            vec![],
+            vec![&reading[..], &working, &operating, &publishing],
+        ),
     ] {
         let pool = roles.login(&parts).await;
         for sql in kinds.concat() {

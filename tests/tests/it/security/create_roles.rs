@@ -28,9 +28,7 @@ async fn a_migrator_migrates_for_the_owner() {
     )
     .await;
     let options = database.connect_options();
-    let options = options
-        .username(&format!("{prefix}_deploy"))
-        .password("p");
+    let options = options.username(&format!("{prefix}_deploy")).password("p");
     let deploy = Client::new(PgPoolOptions::new().connect_lazy_with(options));
     deploy.migrate().await.unwrap();
     let owners: Vec<String> = sqlx::query_scalar(
@@ -173,7 +171,13 @@ async fn what_only_has_the_name_is_refused() {
     assert_eq!(strangers, 0);
 
     let prefix = fresh_prefix();
-    for rights in ["SUPERUSER", "LOGIN", "CREATEROLE", "BYPASSRLS", "REPLICATION"] {
+    for rights in [
+        "SUPERUSER",
+        "LOGIN",
+        "CREATEROLE",
+        "BYPASSRLS",
+        "REPLICATION",
+    ] {
         run(&db.pool, format!("CREATE ROLE {prefix}_reader {rights}")).await;
         assert_eq!(code(&db.pool, &create(&prefix)).await, "VK003", "{rights}");
         run(&db.pool, format!("DROP ROLE {prefix}_reader")).await;

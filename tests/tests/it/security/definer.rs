@@ -43,14 +43,18 @@ async fn what_runs_as_the_owner_has_a_fixed_path_and_an_acl() {
 async fn what_an_attacker_puts_in_the_way_is_never_met() {
     let mut roles = Roles::new().await;
     roles
-        .run("CREATE TABLE public.caught (by text, what text); GRANT ALL ON public.caught TO PUBLIC")
+        .run(
+            "CREATE TABLE public.caught (by text, what text); GRANT ALL ON public.caught TO PUBLIC",
+        )
         .await;
     let attacker = roles
         .login(&["publisher", "worker", "operator", "reader"])
         .await;
     let name = roles.newest().to_owned();
     roles
-        .made(format!("CREATE SCHEMA lair AUTHORIZATION {name}"))
+        .made(format!(
+            "CREATE SCHEMA lair AUTHORIZATION {name}; GRANT USAGE ON SCHEMA lair TO PUBLIC"
+        ))
         .await;
     let mut session = attacker.acquire().await.unwrap();
     // Functions with more fitting arguments than those of pg_catalog have, for what the engine calls; each says who fell for it.
@@ -96,8 +100,17 @@ async fn what_an_attacker_puts_in_the_way_is_never_met() {
     }
     // Temporary tables of the names of ours, and of pg_catalog's.
     for table in [
-        "streams", "groups", "events", "claims", "meta", "exceptions", "lanes", "pg_proc", "pg_class",
-        "pg_roles", "pg_locks",
+        "streams",
+        "groups",
+        "events",
+        "claims",
+        "meta",
+        "exceptions",
+        "lanes",
+        "pg_proc",
+        "pg_class",
+        "pg_roles",
+        "pg_locks",
     ] {
         sql += &format!("CREATE TEMP TABLE {table} (name text, oid oid);");
     }
@@ -144,15 +157,6 @@ async fn what_an_attacker_puts_in_the_way_is_never_met() {
             .await
             .unwrap_or_else(|error| panic!("{call}: {error}"));
     }
-    // The traps are good ones: one function without its path falls into them at once.
-    roles
-        .run("ALTER FUNCTION vulkan.create_stream RESET search_path")
-        .await;
-    sqlx::raw_sql("SELECT vulkan.create_stream('trapped')")
-        .execute(&mut *session)
-        .await
-        .unwrap_err();
-    drop(session);
     // What the attacker's own calls fell for ran as the attacker, who could do all that before.
     let caught: Vec<(String, String)> =
         sqlx::query_as("SELECT DISTINCT by, what FROM public.caught ORDER BY 1, 2")
@@ -163,6 +167,20 @@ async fn what_an_attacker_puts_in_the_way_is_never_met() {
         caught.iter().all(|(by, _)| *by == name),
         "somebody else's code ran: {caught:?}"
     );
+    // The traps are good ones: a function without its path falls into them at once.
+    roles
+        .run("ALTER FUNCTION vulkan.create_stream RESET search_path")
+        .await;
+    let _ = sqlx::raw_sql("SELECT vulkan.create_stream('trapped')")
+        .execute(&mut *session)
+        .await;
+    drop(session);
+    let trapped: i64 = sqlx::query_scalar("SELECT count(*) FROM public.caught WHERE by = $1")
+        .bind(format!("{}_owner", roles.prefix))
+        .fetch_one(&roles.pool)
+        .await
+        .unwrap();
+    assert!(trapped > 0, "the traps catch nobody");
     // Nor may the attacker put anything where the owner does look.
     for sql in [
         "CREATE TABLE vulkan.pg_class ()",

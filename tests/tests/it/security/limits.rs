@@ -74,21 +74,37 @@ async fn the_database_holds_each_limit_on_every_way() {
     // As Postgres writes it, with a blank after the colon.
     let header_of = |bytes: usize| format!(r#"{{"a": "{}"}}"#, "x".repeat(bytes - 9));
     for (good, bad, words) in [
-        (event(text(1_048_576)), event(text(1_048_577)), "1048577 bytes"),
+        (
+            event(text(1_048_576)),
+            event(text(1_048_577)),
+            "1048577 bytes",
+        ),
         (event(nested(127)), event(nested(128)), "nested too deeply"),
         (
             event(format!(r#"{{"a":{}}}"#, nested(126))),
             event(format!(r#"{{"a":{}}}"#, nested(127))),
             "nested too deeply",
         ),
-        (with_headers(entries(64)), with_headers(entries(65)), "65 headers"),
+        (
+            with_headers(entries(64)),
+            with_headers(entries(65)),
+            "65 headers",
+        ),
         (
             with_headers(header_of(16_384)),
             with_headers(header_of(16_385)),
             "16385 are too large".trim_end_matches(" are too large"),
         ),
-        (with_headers("{}".into()), with_headers("[]".into()), "object"),
-        (with_headers("{}".into()), with_headers("null".into()), "object"),
+        (
+            with_headers("{}".into()),
+            with_headers("[]".into()),
+            "object",
+        ),
+        (
+            with_headers("{}".into()),
+            with_headers("null".into()),
+            "object",
+        ),
         (
             with_headers(format!(r#"{{"a":{}}}"#, nested(126))),
             with_headers(format!(r#"{{"a":{}}}"#, nested(127))),
@@ -154,8 +170,10 @@ async fn a_batch_has_a_limit_and_a_load_has_none() {
         SELECT 'n', CASE n WHEN 500 THEN to_jsonb(repeat('x', 1048575)) ELSE '1' END FROM generate_series(1, 1000) n";
     assert_eq!(code(&db.pool, load).await, "VK003");
     // Nor does one that stands compressed in another table, where it has few bytes.
-    db.run("CREATE TABLE small (p jsonb); INSERT INTO small VALUES (to_jsonb(repeat('x', 2000000)))")
-        .await;
+    db.run(
+        "CREATE TABLE small (p jsonb); INSERT INTO small VALUES (to_jsonb(repeat('x', 2000000)))",
+    )
+    .await;
     let load = "INSERT INTO vulkan.events_1 (kind, payload) SELECT 'n', p FROM small";
     assert_eq!(code(&db.pool, load).await, "VK003");
     let one = "SELECT vulkan.publish('orders', 'n', p) FROM small";
@@ -185,7 +203,8 @@ async fn twenty_megabytes_are_refused_until_they_are_asked_for() {
         panic!("{error:?}");
     };
     assert!(refusal.to_string().contains("max_payload"), "{refusal}");
-    db.run("UPDATE vulkan.meta SET max_payload = 33554432").await;
+    db.run("UPDATE vulkan.meta SET max_payload = 33554432")
+        .await;
     let offset = client.publish(large()).await.unwrap();
     let loaded = client.load([large()]).await.unwrap();
     assert_eq!(loaded, 1);

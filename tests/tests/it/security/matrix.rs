@@ -27,7 +27,7 @@ declare_options W
 delete_schedule O
 drain_worker O
 drain_workers O
-due_schedules W
+due_schedules WO
 events_of P
 extend W
 fail_schedule W
@@ -51,7 +51,7 @@ matches WOR
 met_before W
 pause O
 pause_schedule O
-plan_schedule W
+plan_schedule WO
 prefix_limit WOR
 publish P
 publish_many P
@@ -118,7 +118,7 @@ lane_pending
 lanes
 leaf
 lso_holders W:s O:s R:s
-meta P:s W:s O:s R:s M:s
+meta M:s P:s W:s O:s R:s
 offset_seq P:s W:s O:s R:s
 outcomes
 prefix_limits W:s O:s R:s
@@ -198,7 +198,14 @@ async fn every_function_is_for_whom_it_is_meant() {
     .unwrap();
     let owners = ["create_roles", "grant_roles"];
     // Helpers that are told of for who reads the SQL.
-    let helpers = ["backoff", "is_time_zone", "prefix_hash"];
+    let helpers = [
+        "allowance",
+        "backoff",
+        "count_messages",
+        "in_flight",
+        "options_of",
+        "version_key",
+    ];
     for name in public {
         assert!(
             !expected[&name].is_empty()

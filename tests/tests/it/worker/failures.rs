@@ -291,7 +291,8 @@ impl Drop for OnDrop {
 #[tokio::test]
 async fn payloads_of_every_size_and_form_arrive() {
     let db = TestDb::new().await;
-    db.run("UPDATE vulkan.meta SET max_payload = 16777216").await;
+    db.run("UPDATE vulkan.meta SET max_payload = 16777216")
+        .await;
     let (gate, mut came) = Gate::new();
     let handler = on(options("sizes"), move |delivery| {
         gate.tell(i64::try_from(delivery.payload().get().len()).unwrap());
