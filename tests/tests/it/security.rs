@@ -8,6 +8,8 @@ mod canary;
 mod create_roles;
 /// What runs with the rights of the owner, and what an attacker puts in its way.
 mod definer;
+/// The SQL of the guide, with roles of other names.
+mod guide;
 /// How much of what an event may have: at the limit, and one above.
 mod limits;
 /// Every table and function, for every role.
