@@ -45,9 +45,7 @@ async fn the_sql_runs_as_it_stands() {
     let options = database.connect_options();
     let admin = PgPoolOptions::new().connect_lazy_with(options.clone());
     run(&admin, before.to_owned()).await;
-    let deploy = options
-        .username(&format!("{prefix}_deploy"))
-        .password("…");
+    let deploy = options.username(&format!("{prefix}_deploy")).password("…");
     let deploy = Client::new(PgPoolOptions::new().connect_lazy_with(deploy));
     deploy.migrate().await.unwrap();
     deploy.pool().close().await;

@@ -90,7 +90,7 @@ count_messages create_roles ensure_partitions exception_messages forget_checkpoi
 forget_workers grant_loads grant_roles granted hand_over has_events heed_cancels heeded hold_message in_flight is_passed_over
 is_time_zone lane_messages latch latch_soon loading longest_run new_limit note_outcomes open_lanes open_limited_lanes open_to_loads
 option_value options_of partitions_missing pass prefix_hash prefixes_in_flight publish_many_once publish_tick reap_claim
-reap_claim_singly reap_exceptions reap_lanes reap_messages redriven_due reset_lanes rest_lanes rewind ring ring_schedules role_names
+reap_claim_singly forget_keys mark_ready next_ready ready_mark reap_exceptions reap_lanes reap_messages redriven_due reset_lanes rest_lanes rewind ring ring_schedules role_names
 role_rights schedule_of set_aside set_prefixes settle_exceptions settle_lanes status_in stretch sweep_checkpoints tally_lanes
 tally_messages tick_after unpark unpark_all version_key
 ";
@@ -114,6 +114,7 @@ exceptions
 group_overview W:s O:s R:s
 group_workers W:s O:s R:s
 groups W:s O:s R:s
+keys
 lane_pending
 lanes
 leaf
@@ -125,6 +126,7 @@ prefix_limits W:s O:s R:s
 prefix_overview W:s O:s R:s
 rate_grants
 readers
+ready_marks
 runs
 schedule_overview W:S O:s R:S
 schedules
