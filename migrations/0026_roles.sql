@@ -27,10 +27,10 @@ BEGIN
 END $$;
 
 CREATE FUNCTION vulkan.role_names(role_prefix text) RETURNS TABLE (part text, role text)
-LANGUAGE sql IMMUTABLE AS $$
+LANGUAGE sql IMMUTABLE STRICT AS $$
     SELECT p, format('%s_%s', role_prefix, p) FROM unnest('{owner, migrator, publisher, worker, operator, reader}'::text[]) AS p
 $$;
-COMMENT ON FUNCTION vulkan.role_names(text) IS 'Internal. The names of the six roles.';
+COMMENT ON FUNCTION vulkan.role_names(text) IS 'Internal. The names of the six roles; of no prefix, none.';
 
 -- The owner needs none, the migrator takes on the owner's.
 CREATE FUNCTION vulkan.role_rights() RETURNS TABLE (part text, tables text[], functions text[])
