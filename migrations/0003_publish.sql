@@ -300,8 +300,9 @@ COMMENT ON FUNCTION vulkan.publish_many_once(integer, text[], jsonb[], text[], j
 -- Loads: COPY, or INSERT .. SELECT, straight into the table of one stream. Triggers of a statement belong to
 -- the table that it names: these cost a publish nothing, which names vulkan.events, and a load once a statement.
 -- Row triggers, or a default with a volatile function other than nextval(), would take COPY its batches.
+-- By the index, whatever is believed of a partition that is just being filled: what is loaded lies at its end.
 CREATE FUNCTION vulkan.loading() RETURNS trigger
-LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     to_stream CONSTANT integer := TG_ARGV[0];
     setting   CONSTANT text := 'vulkan.loading_' || to_stream;
