@@ -1,6 +1,12 @@
 -- The log: streams, slots and the partitioned events table.
 
-CREATE SCHEMA IF NOT EXISTS vulkan;
+-- IF NOT EXISTS would ask for the right to create schemas even where this one is there, made for who migrates.
+DO $$
+BEGIN
+    IF to_regnamespace('vulkan') IS NULL THEN
+        CREATE SCHEMA vulkan;
+    END IF;
+END $$;
 COMMENT ON SCHEMA vulkan IS 'Vulkan: an append-only log and a per-group message lifecycle. Every function here is public API unless its comment says internal.';
 
 CREATE TABLE vulkan.meta (
@@ -9,7 +15,9 @@ CREATE TABLE vulkan.meta (
     min_compatible integer NOT NULL,
     slot_length    interval NOT NULL DEFAULT '1 hour' CHECK (slot_length > interval '0'),
     slots_ahead    integer NOT NULL DEFAULT 4 CHECK (slots_ahead BETWEEN 1 AND 1000),
-    dedup_window   interval NOT NULL DEFAULT '1 hour' CHECK (dedup_window > interval '0')
+    dedup_window   interval NOT NULL DEFAULT '1 hour' CHECK (dedup_window > interval '0'),
+    max_payload    integer NOT NULL DEFAULT 1048576 CHECK (max_payload BETWEEN 65536 AND 67108864),
+    role_prefix    text
 );
 COMMENT ON TABLE vulkan.meta IS 'One row: the version of this schema, and the settings of the log.';
 COMMENT ON COLUMN vulkan.meta.schema_version IS 'The newest migration applied; each migration that changes what a client sees raises it.';
@@ -17,6 +25,8 @@ COMMENT ON COLUMN vulkan.meta.min_compatible IS 'The oldest client schema versio
 COMMENT ON COLUMN vulkan.meta.slot_length IS 'How long a slot of the log lasts before maintain() rolls to the next one.';
 COMMENT ON COLUMN vulkan.meta.slots_ahead IS 'How many slots ahead of the current one have their partitions already.';
 COMMENT ON COLUMN vulkan.meta.dedup_window IS 'How long a dedup_id is remembered that was published without a window of its own.';
+COMMENT ON COLUMN vulkan.meta.max_payload IS 'The most bytes that the payload of an event may have, 64 KiB to 64 MiB: as Postgres writes it, or as it stores it, whichever are fewer.';
+COMMENT ON COLUMN vulkan.meta.role_prefix IS 'What the names of the roles of this database begin with. NULL: it has none; see create_roles().';
 -- The version is set by the last migration: a client must not take part of a schema for the whole.
 INSERT INTO vulkan.meta (schema_version, min_compatible) VALUES (0, 0);
 

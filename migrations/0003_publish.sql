@@ -52,6 +52,8 @@ LANGUAGE sql AS $$
 $$;
 COMMENT ON FUNCTION vulkan.ring(integer) IS 'Internal. Notifies channel "vulkan" on commit if somebody sleeps on the stream (sleepers hold the bell: the exclusive advisory lock (1459617794, stream id)). Under load nobody sleeps and nothing is sent; a notification queue that fills up is left alone, since a full one would abort the publisher. Returns whether it rang.';
 
+-- What an event may be. Whoever appends asks check_event() only of what could break a rule: nearly everything passes by its
+-- stored size alone, which costs a publish next to nothing. (#> '{}' is all of it, decompressed.)
 CREATE FUNCTION vulkan.check_kind(kind text) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
@@ -62,6 +64,73 @@ BEGIN
     RETURN true;
 END $$;
 COMMENT ON FUNCTION vulkan.check_kind(text) IS 'True if the text can be the kind of an event; else raises VK003.';
+
+CREATE FUNCTION vulkan.check_key(partition_key text) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+BEGIN
+    IF octet_length(partition_key) > 1024 THEN
+        RAISE EXCEPTION 'a partition key of % bytes is too long: it may have 1024', octet_length(partition_key)
+            USING ERRCODE = 'VK003', HINT = 'Use a shorter one, or a hash of it.';
+    END IF;
+    RETURN true;
+END $$;
+COMMENT ON FUNCTION vulkan.check_key(text) IS 'True if the text can be a partition key: it has up to 1,024 bytes; else raises VK003.';
+
+CREATE FUNCTION vulkan.is_deep(document jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT jsonb_path_exists(document, 'strict $.**{127} ? (@.type() == "array" || @.type() == "object")')
+$$;
+COMMENT ON FUNCTION vulkan.is_deep(jsonb) IS 'Internal. Whether more than 127 arrays and objects stand one within the other: few parsers read that.';
+
+CREATE FUNCTION vulkan.check_payload(payload jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE STRICT AS $$
+DECLARE
+    stored CONSTANT integer := pg_column_size(payload #> '{}');
+    most   integer;
+BEGIN
+    -- No limit is lower.
+    IF stored > 65536 THEN
+        most := (SELECT m.max_payload FROM vulkan.meta m);
+        IF stored > most AND octet_length(payload::text) > most THEN
+            RAISE EXCEPTION 'a payload of % bytes is too large: it may have %', least(stored, octet_length(payload::text)), most
+                USING ERRCODE = 'VK003', HINT = 'Store it elsewhere, and publish where it is; or raise vulkan.meta.max_payload.';
+        END IF;
+    END IF;
+    IF vulkan.is_deep(payload) THEN
+        RAISE EXCEPTION 'a payload is nested too deeply: more than 127 arrays and objects stand one within the other'
+            USING ERRCODE = 'VK003', HINT = 'Publish JSON that is nested less deeply.';
+    END IF;
+    RETURN true;
+END $$;
+COMMENT ON FUNCTION vulkan.check_payload(jsonb) IS 'True if the document can be the payload of an event: it has no more than vulkan.meta.max_payload bytes, and no more than 127 arrays and objects one within the other; else raises VK003.';
+
+CREATE FUNCTION vulkan.check_headers(headers jsonb) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+BEGIN
+    IF jsonb_typeof(headers) <> 'object' THEN
+        RAISE EXCEPTION 'headers are an object, and not a JSON %', jsonb_typeof(headers)
+            USING ERRCODE = 'VK003', HINT = 'For example: ''{"region": "eu"}'', or NULL.';
+    ELSIF (SELECT count(*) FROM jsonb_object_keys(headers)) > 64 THEN
+        RAISE EXCEPTION 'an event has % headers, more than 64', (SELECT count(*) FROM jsonb_object_keys(headers))
+            USING ERRCODE = 'VK003', HINT = 'Put into the payload what is no header.';
+    ELSIF pg_column_size(headers #> '{}') > 16384 AND octet_length(headers::text) > 16384 THEN
+        RAISE EXCEPTION 'headers of % bytes are too large: they may have 16384', least(pg_column_size(headers #> '{}'), octet_length(headers::text))
+            USING ERRCODE = 'VK003', HINT = 'Put into the payload what is no header.';
+    ELSIF vulkan.is_deep(headers) THEN
+        RAISE EXCEPTION 'headers are nested too deeply: more than 127 arrays and objects stand one within the other'
+            USING ERRCODE = 'VK003', HINT = 'Publish JSON that is nested less deeply.';
+    END IF;
+    RETURN true;
+END $$;
+COMMENT ON FUNCTION vulkan.check_headers(jsonb) IS 'True if the document can be the headers of an event: an object of up to 64 entries and 16 KiB; else raises VK003.';
+
+CREATE FUNCTION vulkan.check_event(payload jsonb, headers jsonb, partition_key text) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN coalesce(vulkan.check_payload(payload), true) AND coalesce(vulkan.check_headers(headers), true)
+        AND coalesce(vulkan.check_key(partition_key), true);
+END $$;
+COMMENT ON FUNCTION vulkan.check_event(jsonb, jsonb, text) IS 'True if these can be the payload, headers and partition key of an event: see check_payload(), check_headers() and check_key(). Else raises VK003.';
 
 CREATE FUNCTION vulkan.check_dedup(dedup_id text, dedup_window interval) RETURNS void
 LANGUAGE plpgsql IMMUTABLE AS $$
@@ -88,6 +157,7 @@ DECLARE
     to_stream CONSTANT integer := vulkan.stream_id(stream);
 BEGIN
     PERFORM vulkan.check_kind(kind);
+    PERFORM vulkan.check_event(payload, headers, partition_key);
     PERFORM vulkan.check_dedup(dedup_id, dedup_window);
     PERFORM vulkan.announce(to_stream);
     publish_once."offset" := nextval('vulkan.offset_seq');
@@ -113,7 +183,7 @@ BEGIN
             publish_once.payload, publish_once.headers);
     PERFORM vulkan.ring(to_stream);
 END $$;
-COMMENT ON FUNCTION vulkan.publish_once(text, text, jsonb, text, interval, text, jsonb, timestamptz) IS 'Appends one event unless its dedup_id was published to the stream before, within that event''s window (dedup_window, or that of vulkan.meta). Returns the offset that the id got first, and whether that was an earlier publish (duplicate), in which case nothing is appended. Raises VK001 (no such stream), VK003 (bad kind, dedup id or window).';
+COMMENT ON FUNCTION vulkan.publish_once(text, text, jsonb, text, interval, text, jsonb, timestamptz) IS 'Appends one event unless its dedup_id was published to the stream before, within that event''s window (dedup_window, or that of vulkan.meta). Returns the offset that the id got first, and whether that was an earlier publish (duplicate), in which case nothing is appended. Raises VK001 (no such stream), VK003 (bad kind, dedup id or window, or too much of something).';
 
 CREATE FUNCTION vulkan.publish(
     stream text, kind text, payload jsonb,
@@ -131,14 +201,18 @@ BEGIN
             publish.dedup_window, publish.partition_key, publish.headers, publish.deliver_at) p);
     END IF;
     to_stream := vulkan.stream_id(stream);
-    done := vulkan.check_kind(kind) AND vulkan.announce(to_stream);
+    done := vulkan.check_kind(kind)
+        AND ((pg_column_size(payload #> '{}') > 1000 OR octet_length(partition_key) > 1024
+             OR jsonb_typeof(headers) <> 'object' OR pg_column_size(headers #> '{}') > 500) IS NOT TRUE
+            OR vulkan.check_event(payload, headers, partition_key))
+        AND vulkan.announce(to_stream);
     drawn := nextval('vulkan.offset_seq');
     INSERT INTO vulkan.events ("offset", deliver_at, stream_id, kind, partition_key, payload, headers)
     VALUES (drawn, publish.deliver_at, to_stream, publish.kind, publish.partition_key, publish.payload, publish.headers);
     done := vulkan.ring(to_stream);
     RETURN drawn;
 END $$;
-COMMENT ON FUNCTION vulkan.publish(text, text, jsonb, text, jsonb, timestamptz, text, interval) IS 'Appends one event to a stream, in the caller''s transaction: it commits or vanishes with it. Returns its offset. With a dedup_id it is publish_once(), which also says whether the event was a duplicate. Raises VK001 (no such stream), VK003 (bad kind, dedup id or window).';
+COMMENT ON FUNCTION vulkan.publish(text, text, jsonb, text, jsonb, timestamptz, text, interval) IS 'Appends one event to a stream, in the caller''s transaction: it commits or vanishes with it. Returns its offset. With a dedup_id it is publish_once(), which also says whether the event was a duplicate. Raises VK001 (no such stream), VK003 (bad kind, dedup id or window, or too much of something).';
 
 CREATE FUNCTION vulkan.publish_many(
     stream text, kinds text[], payloads jsonb[],
@@ -157,6 +231,13 @@ BEGIN
         RAISE EXCEPTION 'the arrays of publish_many differ in length'
             USING ERRCODE = 'VK003', HINT = 'Give every array one element per event, or leave an optional one NULL.';
     END IF;
+    -- One event alone may have what its payload may.
+    IF many > 1 AND pg_column_size(payloads) + coalesce(pg_column_size(publish_many.headers), 0) > 16777216
+       AND (SELECT sum(octet_length(u.payload::text) + coalesce(octet_length(u.headers::text), 0))
+            FROM unnest(payloads, publish_many.headers) AS u(payload, headers)) > 16777216 THEN
+        RAISE EXCEPTION 'a batch of % events is too large: it may have 16777216 bytes of payload and headers', many
+            USING ERRCODE = 'VK003', HINT = 'Publish several batches, or load them by COPY: see vulkan.events_of().';
+    END IF;
     PERFORM vulkan.check_kind(k.kind) FROM (SELECT DISTINCT u.kind FROM unnest(kinds) AS u(kind)) k;
     PERFORM vulkan.announce(to_stream);
     IF dedup_ids IS NULL THEN
@@ -165,13 +246,16 @@ BEGIN
         SELECT nextval('vulkan.offset_seq'), u.deliver_at, to_stream, u.kind, u.partition_key, u.payload, u.headers
         FROM unnest(kinds, payloads, partition_keys, publish_many.headers, deliver_ats)
             AS u(kind, payload, partition_key, headers, deliver_at)
+        WHERE (pg_column_size(u.payload #> '{}') > 1000 OR octet_length(u.partition_key) > 1024
+             OR jsonb_typeof(u.headers) <> 'object' OR pg_column_size(u.headers #> '{}') > 500) IS NOT TRUE
+            OR vulkan.check_event(u.payload, u.headers, u.partition_key)
         RETURNING events."offset";
     ELSE
         RETURN QUERY SELECT vulkan.publish_many_once(to_stream, kinds, payloads, partition_keys, publish_many.headers, deliver_ats, dedup_ids, dedup_windows);
     END IF;
     PERFORM vulkan.ring(to_stream);
 END $$;
-COMMENT ON FUNCTION vulkan.publish_many(text, text[], jsonb[], text[], jsonb[], timestamptz[], text[], interval[]) IS 'Appends many events in one statement, in array order; returns their offsets in the same order. Otherwise as publish().';
+COMMENT ON FUNCTION vulkan.publish_many(text, text[], jsonb[], text[], jsonb[], timestamptz[], text[], interval[]) IS 'Appends many events in one statement, in array order; returns their offsets in the same order. A batch has up to 16 MiB of payload and headers. Otherwise as publish().';
 
 CREATE FUNCTION vulkan.publish_many_once(
     to_stream integer, kinds text[], payloads jsonb[], partition_keys text[],
@@ -202,7 +286,12 @@ BEGIN
     ), appended AS (
         INSERT INTO vulkan.events ("offset", deliver_at, stream_id, kind, partition_key, payload, headers)
         SELECT m.o, m.deliver_at, to_stream, m.kind, m.partition_key, m.payload, m.headers
-        FROM message m WHERE m.stands_at = m.o ORDER BY m.o
+        FROM message m
+        WHERE m.stands_at = m.o
+          AND ((pg_column_size(m.payload #> '{}') > 1000 OR octet_length(m.partition_key) > 1024
+             OR jsonb_typeof(m.headers) <> 'object' OR pg_column_size(m.headers #> '{}') > 500) IS NOT TRUE
+            OR vulkan.check_event(m.payload, m.headers, m.partition_key))
+        ORDER BY m.o
     )
     SELECT m.stands_at FROM message m ORDER BY m.nth;
 END $$;
@@ -211,19 +300,34 @@ COMMENT ON FUNCTION vulkan.publish_many_once(integer, text[], jsonb[], text[], j
 -- Loads: COPY, or INSERT .. SELECT, straight into the table of one stream. Triggers of a statement belong to
 -- the table that it names: these cost a publish nothing, which names vulkan.events, and a load once a statement.
 -- Row triggers, or a default with a volatile function other than nextval(), would take COPY its batches.
+-- By the index, whatever is believed of a partition that is just being filled: what is loaded lies at its end.
 CREATE FUNCTION vulkan.loading() RETURNS trigger
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+DECLARE
+    to_stream CONSTANT integer := TG_ARGV[0];
+    setting   CONSTANT text := 'vulkan.loading_' || to_stream;
+    before    bigint;
 BEGIN
     IF TG_WHEN = 'BEFORE' THEN
         -- The statement has drawn no offset yet.
-        PERFORM vulkan.announce(TG_ARGV[0]::integer);
+        PERFORM vulkan.announce(to_stream);
+        PERFORM set_config(setting, pg_sequence_last_value('vulkan.offset_seq')::text, true);
     ELSE
+        -- Looked at when all are there: what looks at each row as it comes would take COPY its batches. That others append
+        -- meanwhile does no harm: what they have committed is sound.
+        before := current_setting(setting)::bigint;
+        PERFORM vulkan.check_kind(e.kind) FROM vulkan.events e
+        WHERE e.stream_id = to_stream AND e."offset" > before AND octet_length(e.kind) > 256;
+        PERFORM vulkan.check_event(e.payload, e.headers, e.partition_key) FROM vulkan.events e
+        WHERE e.stream_id = to_stream AND e."offset" > before
+          AND (pg_column_size(e.payload #> '{}') > 1000 OR octet_length(e.partition_key) > 1024
+               OR jsonb_typeof(e.headers) <> 'object' OR pg_column_size(e.headers #> '{}') > 500);
         -- Not before the rows: who falls asleep during a long load is to be woken, too.
-        PERFORM vulkan.ring(TG_ARGV[0]::integer);
+        PERFORM vulkan.ring(to_stream);
     END IF;
     RETURN NULL;
 END $$;
-COMMENT ON FUNCTION vulkan.loading() IS 'Internal. Announces a load before its first row, and rings after its last.';
+COMMENT ON FUNCTION vulkan.loading() IS 'Internal. Announces a load before its first row; looks after its last whether all of them are within the limits, and rings.';
 
 CREATE FUNCTION vulkan.open_to_loads(stream_id integer) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -240,6 +344,7 @@ BEGIN
         -- Whatever session_replication_role is.
         EXECUTE format('ALTER TABLE vulkan.%I ENABLE ALWAYS TRIGGER %I', events, moment);
     END LOOP;
+    PERFORM vulkan.grant_loads(stream_id);
 END $$;
 COMMENT ON FUNCTION vulkan.open_to_loads(integer) IS 'Internal. Makes the table of a stream one that can be loaded: what it fills in, and that it announces.';
 
@@ -247,4 +352,4 @@ CREATE FUNCTION vulkan.events_of(stream text) RETURNS regclass
 LANGUAGE sql STABLE AS $$
     SELECT format('vulkan.events_%s', vulkan.stream_id(events_of.stream))::regclass
 $$;
-COMMENT ON FUNCTION vulkan.events_of(text) IS 'The table with the events of one stream, for loads: COPY into it, or INSERT .. SELECT, the columns kind, payload, partition_key, headers, deliver_at, or some of them with the first two; offsets come by themselves, in the order of the rows, and readers skip none. All of a statement is appended, or nothing. Readers wait for events behind it until its transaction ends: load in chunks. One statement knows the partitions that were there when it began: it ends before slots_ahead slots are over. Unlike publish(), it does not look whether each kind passes check_kind(), and knows no dedup ids; leave "offset", stream_id and created_at out. Raises VK001.';
+COMMENT ON FUNCTION vulkan.events_of(text) IS 'The table with the events of one stream, for loads: COPY into it, or INSERT .. SELECT, the columns kind, payload, partition_key, headers, deliver_at, or some of them with the first two; offsets come by themselves, in the order of the rows, and readers skip none. All of a statement is appended, or nothing. Readers wait for events behind it until its transaction ends: load in chunks. One statement knows the partitions that were there when it began: it ends before slots_ahead slots are over. Unlike publish(), it does not look whether each kind passes check_kind(), beyond its length, and knows no dedup ids; leave "offset", stream_id and created_at out. Raises VK001.';

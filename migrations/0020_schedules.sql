@@ -78,7 +78,9 @@ DECLARE
     s         vulkan.schedules;
 BEGIN
     PERFORM vulkan.check_kind(kind);
+    PERFORM vulkan.check_event(payload, NULL, partition_key);
     PERFORM vulkan.check_schedule(schedule, cron, every, time_zone, missed, grace, catch_up, headers);
+    PERFORM vulkan.check_event(NULL, headers, NULL);
     INSERT INTO vulkan.schedules (name, stream_id, kind, payload, cron, every, time_zone, missed, grace, catch_up, partition_key, headers, since, next_at)
     VALUES (schedule, to_stream, put_schedule.kind, put_schedule.payload, put_schedule.cron, put_schedule.every,
             put_schedule.time_zone, put_schedule.missed, put_schedule.grace, put_schedule.catch_up,

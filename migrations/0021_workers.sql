@@ -47,6 +47,10 @@ LANGUAGE plpgsql AS $$
 DECLARE
     at CONSTANT timestamptz := clock_timestamp();
 BEGIN
+    IF octet_length(worker) > 512 OR octet_length(instance) > 512 THEN
+        RAISE EXCEPTION 'a worker''s name of % bytes is too long: it may have 512, and its instance, too', greatest(octet_length(worker), octet_length(instance))
+            USING ERRCODE = 'VK003', HINT = 'Use a shorter one.';
+    END IF;
     -- A beat that a crash of the server loses is followed by the next.
     PERFORM set_config('synchronous_commit', 'off', true);
     -- What does not change is not written: the row stays small, and no index hears of it.

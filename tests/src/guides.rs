@@ -45,3 +45,6 @@ mod deploys {}
 
 #[doc = include_str!("../../docs/guides/operating.md")]
 mod operating {}
+
+#[doc = include_str!("../../docs/guides/security.md")]
+mod security {}

@@ -1,1 +1,1 @@
-SELECT to_regclass('vulkan.meta') IS NOT NULL
+SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'vulkan' AND c.relname = 'meta')

@@ -1,4 +1,5 @@
 use sqlx::Connection;
+use sqlx::PgConnection;
 use sqlx::migrate::Migrator;
 
 use crate::client::Client;
@@ -18,12 +19,27 @@ static MIGRATOR: Migrator = {
     migrator
 };
 
+async fn migrate(connection: &mut PgConnection) -> Result<(), Error> {
+    // By hand: sqlx would ask for the right to create schemas even where it is there.
+    sqlx::raw_sql(include_str!("../queries/make_schema.sql"))
+        .execute(&mut *connection)
+        .await?;
+    sqlx::raw_sql(include_str!("../queries/act_as_owner.sql"))
+        .execute(&mut *connection)
+        .await?;
+    let migrated = MIGRATOR.run_direct(None, connection, false).await;
+    migrated.map_err(Error::Migrate)
+}
+
 impl Client {
     /// Brings the schema `vulkan` up to date, or leaves it as it is.
     ///
     /// Any number of processes may start at once: one migrates under a lock, the others wait for it.
     /// A database that a newer release has migrated already is left alone, if that release says that
     /// this one may go on. Connect to Postgres itself for this, not through a transaction pooler.
+    ///
+    /// What it makes belongs to the owner of the schema, if this client's role is a member of it: so
+    /// whoever migrates, one role owns everything. The first time it makes the schema, unless that is there.
     ///
     /// # Errors
     ///
@@ -38,10 +54,10 @@ impl Client {
         to_the_end(async move {
             // A failed migrator keeps its lock, which goes with the connection: never back to the pool.
             let mut connection = pool.acquire().await?.detach();
-            let migrated = MIGRATOR.run_direct(None, &mut connection, false).await;
+            let migrated = migrate(&mut connection).await;
             // The migrations are done, or not; how the goodbye goes is of no interest.
             let _ = connection.close().await;
-            migrated.map_err(Error::Migrate)
+            migrated
         })
         .await
     }

@@ -1,6 +1,7 @@
 //! Publishing: alone, in the caller's transaction, in batches, merged, by COPY.
 
 mod batch;
+mod limits;
 mod load;
 mod message;
 mod once;

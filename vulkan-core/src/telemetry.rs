@@ -47,6 +47,11 @@ fn error_type(error: &Error) -> Cow<'static, str> {
     }
 }
 
+/// Whether headers hold a context that can be read.
+pub(crate) fn has_context(headers: &serde_json::value::RawValue) -> bool {
+    carrier::of_json(headers).is_some()
+}
+
 /// Ends a span badly.
 fn fail(span: &tracing::Span, error_type: &str) {
     span.record("error.type", error_type);

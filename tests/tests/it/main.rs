@@ -9,6 +9,9 @@ mod engine;
 /// The README, block by block.
 mod readme;
 
+/// Who may do what, names as data, limits, and secrets that stay secret.
+mod security;
+
 /// The worker: what runs handlers, tried through the public crate.
 mod worker;
 

@@ -16,7 +16,7 @@ const GUIDES_THAT_RUN: [&str; 2] = [
 const SNIPPETS: &str = include_str!("readme/snippets.rs");
 
 /// The code blocks of one language.
-fn blocks<'a>(text: &'a str, language: &str) -> impl Iterator<Item = &'a str> {
+pub(crate) fn blocks<'a>(text: &'a str, language: &str) -> impl Iterator<Item = &'a str> {
     let fence = format!("\n```{language}\n");
     let mut rest = text;
     std::iter::from_fn(move || {

@@ -57,4 +57,4 @@ mod tx;
 mod tx_killed;
 
 /// Handlers made of closures, and workers that run until dropped.
-mod support;
+pub(crate) mod support;

@@ -56,13 +56,12 @@ impl LogEvent {
     }
 }
 
-/// Leaves out the payload and the headers, which may hold what no log should.
+/// Leaves out the payload, the headers and the key, which may hold what no log should.
 impl fmt::Debug for LogEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LogEvent")
             .field("offset", &self.offset)
             .field("kind", &self.kind)
-            .field("key", &self.partition_key)
             .field("published_at", &self.published_at)
             .finish_non_exhaustive()
     }

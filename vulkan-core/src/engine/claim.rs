@@ -43,13 +43,12 @@ pub struct Claimed {
     pub again: bool,
 }
 
-/// Leaves out the payload and the headers, which may hold what no log should.
+/// Leaves out the payload, the headers and the key, which may hold what no log should.
 impl fmt::Debug for Claimed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Claimed")
             .field("offset", &self.offset)
             .field("kind", &self.kind)
-            .field("partition_key", &self.partition_key)
             .field("published_at", &self.published_at)
             .field("attempt", &self.attempt)
             .field("token", &self.token)

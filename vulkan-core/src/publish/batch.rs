@@ -6,6 +6,7 @@ use sqlx::PgExecutor;
 use sqlx::postgres::types::PgInterval;
 use sqlx::types::Json;
 
+use super::limits::check_batch;
 use super::message::Message;
 use crate::error::Error;
 use crate::interval::interval;
@@ -28,6 +29,7 @@ pub(super) struct Batch<'m> {
 
 impl<'m> Batch<'m> {
     pub(super) fn of(messages: &'m [Message]) -> Result<Self, Error> {
+        check_batch(messages)?;
         let mut batch = Self::default();
         for (row, message) in messages.iter().enumerate() {
             message.check()?;

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::limits;
 use crate::error::Error;
 use crate::event::Event;
 
@@ -44,8 +45,11 @@ pub struct Message {
 impl Message {
     /// Anything that serializes, as an event of this stream and kind.
     ///
-    /// The names are checked by the database when the message is published. Postgres cannot store a NUL
-    /// character in a text, JSON or not: a message with one is refused then, with [`Error::Invalid`].
+    /// Names and sizes are checked when the message is published: what is not valid is refused then, with
+    /// [`Error::Invalid`]. A payload has up to a mebibyte unless `vulkan.meta.max_payload` says otherwise, and never more
+    /// than 64; no more than 127 arrays and objects stand one within the other. Headers are up to 64, of 16 KiB in all as JSON,
+    /// and a key or the id of a dedup has up to 1,024 and 512 bytes. Postgres cannot store a NUL
+    /// character in a text, JSON or not.
     ///
     /// # Errors
     ///
@@ -161,6 +165,7 @@ impl Message {
         } else if escapes_nul(self.payload.get()) {
             "the payload"
         } else {
+            limits::check(self)?;
             return self.check_dedup();
         };
         Err(Error::invalid(
@@ -207,13 +212,12 @@ fn escapes_nul(json: &str) -> bool {
     })
 }
 
-/// Leaves out the payload and the headers' values, which may hold what no log should.
+/// Leaves out the payload, the headers and the key, which may hold what no log should.
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message")
             .field("stream", &self.stream)
             .field("kind", &self.kind)
-            .field("key", &self.key)
             .field("deliver_at", &self.deliver_at)
             .field("delay", &self.delay)
             .field("dedup_id", &self.dedup_id)

@@ -6,6 +6,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use vulkan_core::Error;
 use vulkan_core::engine::{Held, MAX_CHECKPOINT_LEN};
 
+use super::decode::without_value;
 use super::tx_slot::TxSource;
 
 /// Why a checkpoint was not saved, or not read.
@@ -18,12 +19,12 @@ pub enum CheckpointError {
     #[error("the checkpoint cannot be written as JSON")]
     Encode(#[source] serde_json::Error),
     /// What was saved is no value of this type. A release before this one may have saved it.
-    #[error("the checkpoint is no `{target}`")]
+    #[error("the checkpoint is no `{target}`: {reason}")]
     Decode {
         /// The type that was asked for.
         target: &'static str,
-        /// What the deserializer said.
-        source: serde_json::Error,
+        /// What does not fit, without what is there.
+        reason: String,
     },
     /// It is larger than the limit, a megabyte.
     #[error(
@@ -91,9 +92,9 @@ impl Checkpoints {
             }
         };
         let decode = |value: Box<RawValue>| {
-            serde_json::from_str(value.get()).map_err(|source| CheckpointError::Decode {
+            serde_json::from_str(value.get()).map_err(|error| CheckpointError::Decode {
                 target: std::any::type_name::<T>(),
-                source,
+                reason: without_value(&error),
             })
         };
         value.map(decode).transpose()

@@ -7,14 +7,15 @@ use serde_json::value::RawValue;
 
 /// A payload that is not of the type a handler wants.
 ///
-/// The message names the field by its path, such as `items[2].price`.
+/// The message names the field by its path, such as `items[2].price`, and says what was expected and what kind of thing
+/// was there, never what it was: errors go to logs, where payloads do not belong.
 /// As no later attempt will find another payload,
 /// a [`HandlerError`](super::HandlerError) made from it leaves the delivery dead.
 #[derive(Debug)]
 pub struct DecodeError {
     target: &'static str,
     path: String,
-    source: serde_json::Error,
+    reason: String,
 }
 
 impl DecodeError {
@@ -28,15 +29,49 @@ impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cannot decode the payload into `{}`", self.target)?;
         match self.path.as_str() {
-            "." => Ok(()),
-            path => write!(f, " at {path}"),
+            "." => {}
+            path => write!(f, " at {path}")?,
         }
+        write!(f, ": {}", self.reason)
     }
 }
 
-impl Error for DecodeError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.source)
+impl Error for DecodeError {}
+
+/// What serde says of a mistake, without the value that it quotes.
+pub(super) fn without_value(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    if !error.is_data() {
+        // Of the text as JSON: it quotes nothing.
+        return text;
+    }
+    let kept = ["missing field `", "duplicate field `", "invalid length "];
+    if kept.iter().any(|begin| text.starts_with(begin)) {
+        return text;
+    }
+    let quoting = [
+        "invalid type: ",
+        "invalid value: ",
+        "unknown variant ",
+        "unknown field ",
+    ];
+    // The last one, as the value may say the same.
+    let expected = text.rfind(", expected ").map(|at| &text[at..]);
+    match (
+        quoting.iter().find(|begin| text.starts_with(**begin)),
+        expected,
+    ) {
+        (Some(begin), Some(expected)) => {
+            let rest = &text[begin.len()..];
+            let what = &rest[..rest.find(['`', '"', ',']).unwrap_or(0)];
+            format!("{begin}{what}").trim_end().to_owned() + expected
+        }
+        // Of a type that decodes itself, and may quote what it likes.
+        _ => format!(
+            "its type refuses it at line {} column {}",
+            error.line(),
+            error.column()
+        ),
     }
 }
 
@@ -49,7 +84,7 @@ pub(super) fn decode<'a, T: Deserialize<'a>>(payload: &'a RawValue) -> Result<T,
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| DecodeError {
         target: type_name::<T>(),
         path: error.path().to_string(),
-        source: error.into_inner(),
+        reason: without_value(error.inner()),
     })
 }
 
@@ -78,15 +113,82 @@ mod tests {
         let payload = raw(r#"{"items":[{"price":1},{"price":2},{"price":"free"}]}"#);
         let error = decode::<Order>(&payload).unwrap_err();
         assert_eq!(error.path(), "items[2].price");
-        assert!(error.to_string().ends_with("::Order` at items[2].price"));
-        let source = error.source().unwrap().to_string();
-        assert!(source.starts_with("invalid type: string \"free\", expected u64"));
+        let text = error.to_string();
+        let (_, reason) = text.split_once("::Order` at items[2].price: ").unwrap();
+        assert_eq!(
+            reason,
+            "invalid type: string, expected u64 at line 1 column 49"
+        );
     }
 
     #[test]
     fn names_no_path_at_the_root() {
         let error = decode::<u8>(&raw("[1]")).unwrap_err();
-        assert_eq!(error.to_string(), "cannot decode the payload into `u8`");
+        assert_eq!(
+            error.to_string(),
+            "cannot decode the payload into `u8`: invalid type: sequence, expected u8 at line 1 column 0"
+        );
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only decoding is of interest")]
+    struct Strict {
+        flag: Option<Flag>,
+        address: Option<std::net::Ipv4Addr>,
+        one: Option<(u8,)>,
+        letter: Option<char>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    enum Flag {
+        Up,
+    }
+
+    #[test]
+    fn says_what_was_expected_and_never_what_was_there() {
+        for (json, reason) in [
+            (r#"{"flag":"secret"}"#, "unknown variant, expected `Up`"),
+            (
+                r#"{"flag":"secret, expected `x"}"#,
+                "unknown variant, expected `Up`",
+            ),
+            (
+                r#"{"secret":1}"#,
+                "unknown field, expected one of `flag`, `address`, `one`, `letter`",
+            ),
+            (r#"{"address":"secret"}"#, "its type refuses it"),
+            (r#"{"address":true}"#, "invalid type: boolean, expected"),
+            (r#"{"one":[1,2]}"#, "trailing characters"),
+            (
+                r#"{"one":["secret\", expected y"]}"#,
+                "invalid type: string, expected u8",
+            ),
+            (
+                r#"{"one":[7654321]}"#,
+                "invalid value: integer, expected u8",
+            ),
+            (
+                r#"{"one":[-7654321.5]}"#,
+                "invalid type: floating point, expected u8",
+            ),
+            (
+                r#"{"letter":"secret"}"#,
+                "invalid value: string, expected a character",
+            ),
+            (
+                r#""secret""#,
+                "invalid type: string, expected struct Strict",
+            ),
+        ] {
+            let error = decode::<Strict>(&raw(json)).unwrap_err();
+            let said = &error.reason;
+            assert!(said.starts_with(reason), "{json}: {said}");
+            assert!(
+                !said.contains("secret") && !said.contains("7654321"),
+                "{json}: {said}"
+            );
+        }
     }
 
     #[test]

@@ -343,7 +343,6 @@ impl fmt::Debug for Delivery {
             .field("group", &self.group)
             .field("offset", &self.offset)
             .field("kind", &self.kind)
-            .field("key", &self.key)
             .field("attempt", &self.attempt)
             .field("max_attempts", &self.max_attempts)
             .field("published_at", &self.published_at)

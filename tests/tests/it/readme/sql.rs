@@ -55,6 +55,10 @@ async fn the_session_goes_as_it_says() {
 async fn the_sql_of_the_guides_runs_as_it_stands() {
     let mut with_sql = Vec::new();
     for (guide, text) in guides() {
+        // Makes roles of the server; runs under other names in tests/it/security/guide.rs.
+        if guide == "security.md" {
+            continue;
+        }
         let inline = text.split('`').filter(|code| {
             let in_a_line = !code.contains('\n');
             in_a_line && code.starts_with("SELECT ")

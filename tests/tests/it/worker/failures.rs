@@ -196,11 +196,12 @@ async fn a_payload_that_does_not_decode_is_dead_at_once() {
     let dead = |stand: &super::support::Stand| stand.is("dead", 1);
     let said = error(db.until_stands("decoder", wrong, "dead", dead).await);
     assert!(
-        said.contains("items[1].price") && said.contains("\"free\""),
+        said.contains("items[1].price: invalid type: string, expected u64")
+            && !said.contains("free"),
         "{said}"
     );
     let said = error(db.until_stands("decoder", none, "dead", dead).await);
-    assert!(said.contains("not an object"), "{said}");
+    assert!(said.contains("expected struct Order"), "{said}");
     db.until_is("decoder", right, "done", 1).await;
     running.stop().await.unwrap();
 }
@@ -291,6 +292,8 @@ impl Drop for OnDrop {
 #[tokio::test]
 async fn payloads_of_every_size_and_form_arrive() {
     let db = TestDb::new().await;
+    db.run("UPDATE vulkan.meta SET max_payload = 16777216")
+        .await;
     let (gate, mut came) = Gate::new();
     let handler = on(options("sizes"), move |delivery| {
         gate.tell(i64::try_from(delivery.payload().get().len()).unwrap());

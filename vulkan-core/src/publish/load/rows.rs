@@ -1,3 +1,4 @@
+use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -21,11 +22,21 @@ const NULL: i32 = -1;
 const JSONB: &[u8] = &[1];
 
 /// Rows as a binary COPY has them. Nothing needs to be escaped, and Postgres has nothing to search for.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Rows {
     bytes: Vec<u8>,
     /// When the load began, as Postgres counts.
     began: i64,
+}
+
+/// Leaves out the rows, which may hold what no log should.
+impl fmt::Debug for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rows")
+            .field("bytes", &self.bytes.len())
+            .field("began", &self.began)
+            .finish()
+    }
 }
 
 impl Rows {

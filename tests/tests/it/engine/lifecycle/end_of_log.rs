@@ -19,7 +19,7 @@ async fn few_events_are_handed_out_whatever_is_among_them() {
     for special in [
         Publish::new("a").payload(json!({"n": 1})),
         Publish::new("a").payload(long.clone()),
-        Publish::new("a").headers(json!({"h": long})),
+        Publish::new("a").headers(json!({"h": incompressible(10_000)})),
         Publish::keyed("k"),
         Publish::new("a").delayed(-1.0),
     ] {

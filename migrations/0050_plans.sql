@@ -29,5 +29,8 @@ BEGIN
     END LOOP;
 END $$;
 
+-- Every function and table is there now: what the roles of this database, if it has any, may do with them.
+SELECT vulkan.grant_roles();
+
 -- All that version 1 is made of is there now.
 UPDATE vulkan.meta SET schema_version = 1, min_compatible = 1;
