@@ -11,7 +11,7 @@ BEGIN
         SELECT g.*, s.name AS stream_name, vulkan.cursor_of(g.group_id) AS cursor,
                -- Where the newest so many events of the stream begin.
                coalesce((SELECT e."offset" FROM vulkan.events e WHERE e.stream_id = g.stream_id
-                         ORDER BY e."offset" DESC OFFSET at_most LIMIT 1), -1) AS since
+                           AND at_most IS NOT NULL ORDER BY e."offset" DESC OFFSET at_most LIMIT 1), -1) AS since
         FROM vulkan.groups g JOIN vulkan.streams s ON s.stream_id = g.stream_id
     ), lifecycle AS MATERIALIZED (
         SELECT g.* FROM every_group g WHERE g.mode = 'lifecycle'

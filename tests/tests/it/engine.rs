@@ -1,5 +1,7 @@
 //! The SQL engine.
 
+/// What check() notices.
+mod checks;
 /// The schema itself: comments, the promised queries, housekeeping.
 mod catalog;
 /// How far a handler came: saved, found again, forgotten.
@@ -10,7 +12,7 @@ mod cursors;
 mod declarations;
 /// The last stable offset: what readers may see, and when.
 mod horizon;
-/// What two sessions do to a group at once, step by step.
+/// What two or three sessions do to a group at once, step by step.
 mod interleavings;
 /// Order by partition key.
 mod lanes;

@@ -121,7 +121,10 @@ impl History {
                 let entries = model.entries.range(after + 1..=up_to);
                 entries.filter(|(_, entry)| state(entry.state)).count() as i64
             };
-            let lag = count(|_| true, row.cursor, i64::MAX - 1);
+            // Skipped or cancelled before their turn, they are passed all the same.
+            let lag = self.events.range(row.cursor + 1..);
+            let lag = lag.filter(|(offset, (event, _))| model.wants(**offset, event));
+            let lag = lag.count() as i64;
             let ready = lag + count(|state| state == State::Ready, -1, row.cursor);
             let in_work = |state| matches!(state, State::Processing(_));
             let in_flight = count(in_work, -1, i64::MAX - 1);

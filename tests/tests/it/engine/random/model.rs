@@ -82,14 +82,16 @@ pub(super) struct Model {
 }
 
 impl Model {
+    /// Whether the event is a message of the group.
+    pub(super) fn wants(&self, offset: i64, event: &Event) -> bool {
+        let mut bindings = self.bindings.iter();
+        let (_, rules) = bindings.rfind(|(from, _)| *from < offset).unwrap();
+        rules.matches(event)
+    }
+
     /// Takes in an event that is committed, if a binding wants it.
     pub(super) fn arrive(&mut self, offset: i64, event: &Event, due_at: i64) {
-        let (_, rules) = *self
-            .bindings
-            .iter()
-            .rfind(|(from, _)| *from < offset)
-            .unwrap();
-        if rules.matches(event) && offset > self.start {
+        if self.wants(offset, event) && offset > self.start {
             let entry = Entry {
                 state: State::Ready,
                 attempts: 0,
