@@ -233,8 +233,9 @@ BEGIN
                           WHERE y.stream_id = g.stream_id AND y."offset" > cursor AND y."offset" <= top
                           ORDER BY y."offset" LIMIT scan_limit) x
                     WHERE (b.everything OR vulkan.matches(x.kind, x.headers, b))
-                      AND NOT EXISTS (SELECT FROM vulkan.lanes l
-                                      WHERE l.group_id = g.group_id AND l.key_hash = hashtextextended(x.partition_key, 0))
+                      AND coalesce((SELECT k.status FROM vulkan.keys k
+                                    WHERE k.group_id = g.group_id AND k.key_hash = hashtextextended(x.partition_key, 0)
+                                    ORDER BY k.token DESC LIMIT 1), 'drained') = 'drained'
                     ORDER BY x."offset" LIMIT max_messages) e) m
         WHERE m.fits;
     END IF;
@@ -272,7 +273,7 @@ BEGIN
     SELECT e."offset", e.kind, e.partition_key, e.payload, e.headers, e.created_at,
            1, new_token, claim_hi, l.key_hash, false
     FROM vulkan.events e
-    LEFT JOIN vulkan.lanes l
+    LEFT JOIN vulkan.keys l
         ON batch.keyed > 0 AND l.group_id = g.group_id AND l.key_hash = hashtextextended(e.partition_key, 0)
        AND l.token = new_token AND e."offset" <= l.through
     WHERE e.stream_id = g.stream_id AND e."offset" > cursor AND e."offset" <= claim_hi

@@ -76,6 +76,12 @@ BEGIN
           AND NOT EXISTS (SELECT FROM vulkan.lane_pending p WHERE p.group_id = l.group_id AND p.key_hash = l.key_hash)
           AND NOT EXISTS (SELECT FROM vulkan.exceptions x WHERE x.group_id = l.group_id AND x.lane = l.key_hash AND x.status IN ('ready', 'done') AND l.redriven)
         UNION ALL
+        -- 1. A key has one lane: no index says so, the latch does.
+        SELECT 1, k.group_id, format('key %s has %s rows, %s of them lanes', k.key_hash, count(*), count(*) FILTER (WHERE k.status <> 'drained'))
+        FROM lifecycle g
+        CROSS JOIN LATERAL (SELECT y.* FROM vulkan.keys y WHERE y.group_id = g.group_id LIMIT at_most) k
+        GROUP BY k.group_id, k.key_hash HAVING count(*) > 1
+        UNION ALL
         -- 1. One place each: the view finds no message twice, and none of them nowhere. What a group was set past is nowhere.
         SELECT 1, p.group_id, format('message %s is in %s places: %s', p.event_offset, count(*), string_agg(p.status, ', ' ORDER BY p.status))
         FROM place p GROUP BY p.group_id, p.event_offset HAVING count(*) > 1

@@ -6,7 +6,7 @@ use sqlx::Connection;
 use crate::support::{Group, Publish, Settlement, TestDb};
 
 /// A statement that breaks the tables, and what check() has to say: the number of the invariant, and a part of the text.
-const BROKEN: [(&str, i32, &str); 40] = [
+const BROKEN: [(&str, i32, &str); 41] = [
     ("DELETE FROM vulkan.claims", 1, "the group has no cursor"),
     (
         "UPDATE vulkan.claims SET lo = lo + 1 WHERE hi = vulkan.cursor_of(group_id)",
@@ -52,6 +52,12 @@ const BROKEN: [(&str, i32, &str); 40] = [
         "INSERT INTO vulkan.lanes (group_id, key_hash, prefix_hash, head, through, status, token) VALUES (1, 7, 7, 1, 1, 'ready', 1)",
         1,
         "lane 7 is ready with nothing pending above 1",
+    ),
+    (
+        "INSERT INTO vulkan.keys (group_id, key_hash, prefix_hash, head, through, status, token)
+         SELECT group_id, key_hash, prefix_hash, head, through, 'drained', 1 FROM vulkan.lanes WHERE status = 'ready'",
+        1,
+        "has 2 rows, 1 of them lanes",
     ),
     (
         "INSERT INTO vulkan.claims (group_id, hi, lo, token, settled_at, messages, origin) VALUES (1, 5, 0, 1, now(), 1, 'claim')",

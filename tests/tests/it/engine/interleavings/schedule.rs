@@ -207,7 +207,7 @@ async fn new_group(db: &TestDb) -> Group {
 
 /// So that check() need not look at it again and again.
 async fn forget(db: &TestDb, group: &Group) {
-    for table in ["claims", "exceptions", "lanes", "runs", "cancel_requests", "groups"] {
+    for table in ["claims", "exceptions", "keys", "runs", "cancel_requests", "groups"] {
         let sql = format!("DELETE FROM vulkan.{table} WHERE group_id = {}", group.id);
         sqlx::query(sqlx::AssertSqlSafe(sql))
             .execute(&db.pool)
