@@ -1,11 +1,11 @@
 //! The SQL engine.
 
-/// What check() notices.
-mod checks;
 /// The schema itself: comments, the promised queries, housekeeping.
 mod catalog;
 /// How far a handler came: saved, found again, forgotten.
 mod checkpoints;
+/// What check() notices.
+mod checks;
 /// Bare cursors: who reads, and from where.
 mod cursors;
 /// The options that programs of several versions declare.

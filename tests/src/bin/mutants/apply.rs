@@ -16,7 +16,14 @@ impl Copy {
     /// Of all files that git knows, or of those below a folder.
     pub(crate) fn new(folder: PathBuf, below: &str) -> Result<Self, String> {
         let listed = Command::new("git")
-            .args(["ls-files", "--cached", "--others", "--exclude-standard", "--", below])
+            .args([
+                "ls-files",
+                "--cached",
+                "--others",
+                "--exclude-standard",
+                "--",
+                below,
+            ])
             .current_dir(root())
             .output()
             .map_err(|error| format!("git: {error}"))?;

@@ -21,7 +21,9 @@ fn main() -> ExitCode {
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let all = sql::MUTANTS.iter().chain(runtime::MUTANTS);
     let picked: Vec<&Mutant> = all
-        .filter(|mutant| asked.is_empty() || asked.iter().any(|part| mutant.name.contains(part.as_str())))
+        .filter(|mutant| {
+            asked.is_empty() || asked.iter().any(|part| mutant.name.contains(part.as_str()))
+        })
         .collect();
     if picked.is_empty() {
         eprintln!("no mutant has such a name");

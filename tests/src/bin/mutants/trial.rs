@@ -68,7 +68,10 @@ impl Trial {
     fn run_tests(&self, tests: &Path, aimed: &[&str]) -> Result<Verdict, String> {
         let mut child = Command::new(tests)
             .args(aimed)
-            .env("VULKAN_TESTING_MIGRATIONS", self.migrations.folder().join("migrations"))
+            .env(
+                "VULKAN_TESTING_MIGRATIONS",
+                self.migrations.folder().join("migrations"),
+            )
             .env("RUST_BACKTRACE", "0")
             .envs(HISTORIES)
             .current_dir(root().join("tests"))
@@ -84,7 +87,9 @@ impl Trial {
         let stderr = stderr.join().unwrap_or_default();
         let all = format!("{stdout}\n{stderr}");
         // What is no SQL any more is no bug that somebody could write and not notice.
-        if all.contains("the tests' template") || all.contains("migrations/") && all.contains("syntax error") {
+        if all.contains("the tests' template")
+            || all.contains("migrations/") && all.contains("syntax error")
+        {
             return Err(format!("the migrations do not run:\n{}", tail(&all)));
         }
         let failed = stdout
@@ -112,7 +117,15 @@ fn scratch(tests: &Path) -> PathBuf {
 fn build(source: &Path) -> Result<PathBuf, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
-        .args(["test", "-p", "vulkan-tests", "--test", "it", "--no-run", "--message-format=json"])
+        .args([
+            "test",
+            "-p",
+            "vulkan-tests",
+            "--test",
+            "it",
+            "--no-run",
+            "--message-format=json",
+        ])
         .current_dir(source)
         // The same one for all, so that dependencies are compiled once.
         .env("CARGO_TARGET_DIR", target())
@@ -123,11 +136,22 @@ fn build(source: &Path) -> Result<PathBuf, String> {
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "it" && message["target"]["kind"][0] == "test")
-        .filter(|message| message["manifest_path"].as_str().is_some_and(|path| path.ends_with("tests/Cargo.toml")))
+        .filter(|message| {
+            message["target"]["name"] == "it" && message["target"]["kind"][0] == "test"
+        })
+        .filter(|message| {
+            message["manifest_path"]
+                .as_str()
+                .is_some_and(|path| path.ends_with("tests/Cargo.toml"))
+        })
         .find_map(|message| Some(PathBuf::from(message["executable"].as_str()?)))
         .filter(|_| built.status.success())
-        .ok_or_else(|| format!("the tests do not compile:\n{}", tail(&String::from_utf8_lossy(&built.stderr))))
+        .ok_or_else(|| {
+            format!(
+                "the tests do not compile:\n{}",
+                tail(&String::from_utf8_lossy(&built.stderr))
+            )
+        })
 }
 
 /// Where this program itself was built.

@@ -215,7 +215,8 @@ const BROKEN: [(&str, i32, &str); 41] = [
 /// 6 is in work, and 8 is above the cursor.
 async fn busy(db: &TestDb) -> Group {
     let group = db.group("g").await.with("max_attempts = 3").await;
-    let schedule = "SELECT vulkan.put_schedule('hourly', 'orders', 'tick', '{}', every => '1 hour')";
+    let schedule =
+        "SELECT vulkan.put_schedule('hourly', 'orders', 'tick', '{}', every => '1 hour')";
     sqlx::query(schedule).execute(&db.pool).await.unwrap();
     for key in ["", "a", "a", "", "b", "c"] {
         let event = match key {
@@ -278,7 +279,11 @@ async fn no_rule_goes_without_a_test() {
             .map(|number| source.matches(&format!("SELECT {number}, ")).count())
             .sum::<usize>();
     // Some are broken in more ways than one: lane, key; retry, overrun, attempts; message, claim and lane; two flags.
-    assert_eq!(rules + 6, BROKEN.len(), "a rule was added or taken away: break it above");
+    assert_eq!(
+        rules + 6,
+        BROKEN.len(),
+        "a rule was added or taken away: break it above"
+    );
 }
 
 /// As in production: by a role that must not write, beside everything else.
@@ -315,12 +320,14 @@ async fn checking_is_bounded() {
         let message = group.claim_one().await;
         group.done(&[message]).await;
     }
-    db.run("UPDATE vulkan.claims SET lo = lo - 1 WHERE hi = 3").await;
+    db.run("UPDATE vulkan.claims SET lo = lo - 1 WHERE hi = 3")
+        .await;
     let all: i64 = db.value("SELECT count(*) FROM vulkan.check(NULL)").await;
     let newest: i64 = db.value("SELECT count(*) FROM vulkan.check(10)").await;
     assert!(all > 0);
     assert_eq!(newest, 0);
-    db.run("UPDATE vulkan.claims SET lo = lo - 1 WHERE hi = 17").await;
+    db.run("UPDATE vulkan.claims SET lo = lo - 1 WHERE hi = 17")
+        .await;
     let newest: i64 = db.value("SELECT count(*) FROM vulkan.check(10)").await;
     assert!(newest > 0);
 }

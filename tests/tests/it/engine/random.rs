@@ -92,7 +92,11 @@ fn hush() {
 
 fn number(variable: &str) -> Option<u64> {
     let value = std::env::var(variable).ok()?;
-    Some(value.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
+    Some(
+        value
+            .parse()
+            .unwrap_or_else(|_| panic!("{variable} is a number")),
+    )
 }
 
 /// Those that failed once are told first.
@@ -102,7 +106,10 @@ async fn every_story_that_was_kept_keeps_the_invariants() {
     let told = stream::iter(story::kept())
         .map(|(name, steps)| async move { (name, tell(&steps).await) })
         .buffer_unordered(AT_ONCE);
-    let failed: Vec<_> = told.filter(|(_, told)| std::future::ready(told.is_err())).collect().await;
+    let failed: Vec<_> = told
+        .filter(|(_, told)| std::future::ready(told.is_err()))
+        .collect()
+        .await;
     QUIET.set(false);
     assert!(failed.is_empty(), "{failed:#?}");
 }
@@ -135,7 +142,10 @@ async fn every_history_keeps_the_invariants() {
             }
             continue;
         };
-        println!("seed {seed} failed at step {}: {}", failure.at, failure.what);
+        println!(
+            "seed {seed} failed at step {}: {}",
+            failure.at, failure.what
+        );
         let (steps, failure) = shrink::shrink(story::random(seed, steps), failure).await;
         let story = story::keep(seed, &steps, &failure.what);
         QUIET.set(false);

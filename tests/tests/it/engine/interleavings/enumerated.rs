@@ -11,7 +11,10 @@ fn statement(sql: String) -> Vec<String> {
 }
 
 fn claim(group: &Group, worker: &str) -> String {
-    format!("SELECT \"offset\" FROM vulkan.claim({}, '{worker}')", group.id)
+    format!(
+        "SELECT \"offset\" FROM vulkan.claim({}, '{worker}')",
+        group.id
+    )
 }
 
 /// Closes a claim, or gives a lane back, with one outcome for the message.
@@ -129,7 +132,11 @@ async fn publishers_and_a_claim() {
             let all: BTreeSet<i64> = committed.iter().copied().collect();
             // What the first claim had is lost, and comes again; the rest was never had.
             assert_eq!(again, all, "{first:?} first");
-            assert_eq!(first, committed[..first.len()], "in order, with nothing left out");
+            assert_eq!(
+                first,
+                committed[..first.len()],
+                "in order, with nothing left out"
+            );
         };
         let (orders, _) = explore(&db, prepare, judge).await;
         assert_eq!(orders, 140);
@@ -209,7 +216,10 @@ async fn claim_settle_and_reap_on_one_lane() {
                 assert!(begun.is_none_or(|first| first == run[0]), "{other:?}");
             } else {
                 let next = if outcome == "retry" { run[1] } else { run[2] };
-                assert!(begun.is_none_or(|first| first == next || first == run[0]), "{other:?}");
+                assert!(
+                    begun.is_none_or(|first| first == next || first == run[0]),
+                    "{other:?}"
+                );
             }
             let attempts = group.status(run[0]).await.unwrap();
             assert!(attempts.0 == "done" || stale, "{attempts:?}");
@@ -247,7 +257,10 @@ async fn settle_reap_and_extend_of_one_claim() {
     };
     let judge = async |group: &Group, answers: &Answers| {
         let events = log(group, start(group).await).await;
-        let stale = answers[0][0].as_ref().unwrap().contains(&"stale".to_owned());
+        let stale = answers[0][0]
+            .as_ref()
+            .unwrap()
+            .contains(&"stale".to_owned());
         let reaped = numbers(&answers[1][0])[0] == 1;
         assert_ne!(stale, !reaped, "{answers:?}");
         let first = group.status(events[0]).await.unwrap();
@@ -269,7 +282,11 @@ async fn redrive_replay_and_a_claim() {
         let db = TestDb::new().await;
         let prepare = async |group: &Group| -> Script {
             let event = Publish::new("n");
-            let event = if key.is_empty() { event } else { event.key(key) };
+            let event = if key.is_empty() {
+                event
+            } else {
+                event.key(key)
+            };
             let first = event.send(&group.pool).await;
             event.send(&group.pool).await;
             for _ in 0..2 {
@@ -317,7 +334,10 @@ async fn a_slot_rolled_under_a_publisher() {
         ]
     };
     let judge = async |group: &Group, answers: &Answers| {
-        assert!(answers[0].iter().chain(&answers[1]).all(Result::is_ok), "{answers:?}");
+        assert!(
+            answers[0].iter().chain(&answers[1]).all(Result::is_ok),
+            "{answers:?}"
+        );
         let committed = log(group, start(group).await).await;
         assert_eq!(committed.len(), 1);
         assert_eq!(drain(group).await, committed);
@@ -333,7 +353,11 @@ async fn complete_rewind_and_a_claim() {
         let db = TestDb::new().await;
         let prepare = async |group: &Group| -> Script {
             let event = Publish::new("n");
-            let event = if key.is_empty() { event } else { event.key(key) };
+            let event = if key.is_empty() {
+                event
+            } else {
+                event.key(key)
+            };
             event.send(&group.pool).await;
             let held = group.claim_as("w", 1).await.remove(0);
             let lane = held.lane.map_or("NULL".into(), |lane| lane.to_string());
@@ -352,7 +376,9 @@ async fn complete_rewind_and_a_claim() {
         let judge = async |group: &Group, answers: &Answers| {
             assert_eq!(numbers(&answers[1][0]), [1]);
             let completed = &answers[0][0];
-            assert!(completed.as_ref().is_ok() || completed.as_ref().is_err_and(|code| code == "VK007"));
+            assert!(
+                completed.as_ref().is_ok() || completed.as_ref().is_err_and(|code| code == "VK007")
+            );
             let events = log(group, start(group).await).await;
             let event = *events.last().unwrap();
             let (status, _) = group.status(event).await.unwrap();
@@ -403,7 +429,10 @@ async fn one_dedup_id_published_at_once() {
     let prepare = async |group: &Group| -> Script {
         let publish = |last: &str| {
             vec![
-                format!("BEGIN; SELECT vulkan.publish('orders', 'n', '{{}}', dedup_id => 'of {}')", group.id),
+                format!(
+                    "BEGIN; SELECT vulkan.publish('orders', 'n', '{{}}', dedup_id => 'of {}')",
+                    group.id
+                ),
                 last.to_owned(),
             ]
         };

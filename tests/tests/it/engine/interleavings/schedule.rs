@@ -21,7 +21,11 @@ pub(super) fn every_order(lengths: &[usize]) -> Vec<Vec<usize>> {
         return vec![Vec::new()];
     }
     let mut orders = Vec::new();
-    for (session, length) in lengths.iter().enumerate().filter(|(_, length)| **length > 0) {
+    for (session, length) in lengths
+        .iter()
+        .enumerate()
+        .filter(|(_, length)| **length > 0)
+    {
         let mut rest = lengths.to_vec();
         rest[session] = length - 1;
         for mut order in every_order(&rest) {
@@ -53,13 +57,19 @@ pub(super) async fn explore(
         let script = prepare(&group).await;
         let answers = run(&db.pool, &mut sessions, &script, order, &mut waited).await;
         let deadlocks = answers.iter().flatten();
-        let deadlocks = deadlocks.filter(|answer| answer.as_ref().is_err_and(|code| code == "40P01"));
-        assert_eq!(deadlocks.count(), 0, "a deadlock in {order:?} of {script:#?}");
+        let deadlocks =
+            deadlocks.filter(|answer| answer.as_ref().is_err_and(|code| code == "40P01"));
+        assert_eq!(
+            deadlocks.count(),
+            0,
+            "a deadlock in {order:?} of {script:#?}"
+        );
         let judged = async {
-            let violations: Vec<String> = sqlx::query_scalar("SELECT c::text FROM vulkan.check(50) c")
-                .fetch_all(&db.pool)
-                .await
-                .unwrap();
+            let violations: Vec<String> =
+                sqlx::query_scalar("SELECT c::text FROM vulkan.check(50) c")
+                    .fetch_all(&db.pool)
+                    .await
+                    .unwrap();
             assert!(violations.is_empty(), "{violations:#?}");
             judge(&group, &answers).await;
         };
@@ -123,11 +133,12 @@ impl Session {
                     self.connection = Some(connection);
                     return Some(answer);
                 }
-                let waits: bool = sqlx::query_scalar("SELECT cardinality(pg_blocking_pids($1)) > 0")
-                    .bind(self.pid)
-                    .fetch_one(pool)
-                    .await
-                    .unwrap();
+                let waits: bool =
+                    sqlx::query_scalar("SELECT cardinality(pg_blocking_pids($1)) > 0")
+                        .bind(self.pid)
+                        .fetch_one(pool)
+                        .await
+                        .unwrap();
                 if waits {
                     return None;
                 }
@@ -154,10 +165,14 @@ async fn run(
         let session = turns.remove(at);
         let sql = script[session][answers[session].len()].clone();
         sessions[session].begin(sql);
-        if sessions[session].answer_or_wait(pool).await.is_some_and(|answer| {
-            answers[session].push(answer);
-            true
-        }) {
+        if sessions[session]
+            .answer_or_wait(pool)
+            .await
+            .is_some_and(|answer| {
+                answers[session].push(answer);
+                true
+            })
+        {
             // It may have let others go on.
             for (other, state) in sessions.iter_mut().enumerate() {
                 if state.running.is_some()
@@ -172,10 +187,12 @@ async fn run(
         // Whoever still waits when no other can go on waits for a time of its own, such as a lock_timeout.
         if !turns.is_empty() && turns.iter().all(|next| sessions[*next].running.is_some()) {
             let next = turns[0];
-            let (connection, answer) =
-                within("a statement that waits", sessions[next].running.take().unwrap())
-                    .await
-                    .unwrap();
+            let (connection, answer) = within(
+                "a statement that waits",
+                sessions[next].running.take().unwrap(),
+            )
+            .await
+            .unwrap();
             sessions[next].connection = Some(connection);
             answers[next].push(answer);
         }
@@ -188,7 +205,10 @@ async fn run(
         }
         // A script may leave its transaction open, or broken.
         let connection = state.connection.as_mut().unwrap();
-        sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await.unwrap();
+        sqlx::raw_sql("ROLLBACK")
+            .execute(&mut *connection)
+            .await
+            .unwrap();
         connection.ping().await.unwrap();
     }
     answers
@@ -207,7 +227,14 @@ async fn new_group(db: &TestDb) -> Group {
 
 /// So that check() need not look at it again and again.
 async fn forget(db: &TestDb, group: &Group) {
-    for table in ["claims", "exceptions", "keys", "runs", "cancel_requests", "groups"] {
+    for table in [
+        "claims",
+        "exceptions",
+        "keys",
+        "runs",
+        "cancel_requests",
+        "groups",
+    ] {
         let sql = format!("DELETE FROM vulkan.{table} WHERE group_id = {}", group.id);
         sqlx::query(sqlx::AssertSqlSafe(sql))
             .execute(&db.pool)

@@ -109,7 +109,11 @@ impl History {
             let mut models = self.models.iter_mut();
             let model = models.find(|model| &model.group.name == name).unwrap();
             assert_eq!(row.lso, lso, "the last stable offset");
-            assert!(row.cursor <= lso, "{name} is at {}, above {lso}", row.cursor);
+            assert!(
+                row.cursor <= lso,
+                "{name} is at {}, above {lso}",
+                row.cursor
+            );
             assert!(
                 row.cursor >= model.cursor,
                 "the cursor of {name} was at {}, and is at {}",
@@ -130,7 +134,13 @@ impl History {
             let in_flight = count(in_work, -1, i64::MAX - 1);
             let dead = count(|state| state == State::Dead, -1, i64::MAX - 1);
             assert_eq!(
-                (row.paused, row.lag_messages, row.in_flight, row.ready, row.dead),
+                (
+                    row.paused,
+                    row.lag_messages,
+                    row.in_flight,
+                    row.ready,
+                    row.dead
+                ),
                 (model.paused, lag, in_flight, ready, dead),
                 "{name} at a glance: paused, lag, in flight, ready, dead"
             );

@@ -174,7 +174,10 @@ impl Model {
         for (offset, entry) in self.entries.range(..=lso) {
             let waits = entry.state == State::Ready && entry.due_at <= self.clock;
             let Some(key) = &entry.key else {
-                assert!(!waits, "{offset} waits, and nothing is handed out: {entry:?}");
+                assert!(
+                    !waits,
+                    "{offset} waits, and nothing is handed out: {entry:?}"
+                );
                 continue;
             };
             // Only the first of a key, unless some of it came back out of turn: then which is first is the engine's business.
@@ -214,7 +217,11 @@ impl Model {
     /// The keys that wait for a message which failed: that message, and why.
     pub(super) fn blocked_keys(&self) -> BTreeMap<String, (i64, &'static str)> {
         let mut blocked = BTreeMap::new();
-        let keys: BTreeSet<&String> = self.entries.values().filter_map(|e| e.key.as_ref()).collect();
+        let keys: BTreeSet<&String> = self
+            .entries
+            .values()
+            .filter_map(|e| e.key.as_ref())
+            .collect();
         for key in keys {
             if self.is_in_work(key) {
                 continue;
@@ -351,8 +358,12 @@ impl Model {
                 *lease = lease.map(|_| clock);
             }
             let held = self.held.get_mut(&token).unwrap();
-            held.claim.iter_mut().for_each(|claim| claim.lease_until = clock);
-            held.lanes.values_mut().for_each(|run| run.lease_until = clock);
+            held.claim
+                .iter_mut()
+                .for_each(|claim| claim.lease_until = clock);
+            held.lanes
+                .values_mut()
+                .for_each(|run| run.lease_until = clock);
         }
     }
 
@@ -362,7 +373,11 @@ impl Model {
         let tokens: Vec<i64> = self.held.keys().copied().collect();
         for token in tokens {
             let held = self.held[&token].clone();
-            for (key, run) in held.lanes.iter().filter(|(_, run)| run.lease_until <= clock) {
+            for (key, run) in held
+                .lanes
+                .iter()
+                .filter(|(_, run)| run.lease_until <= clock)
+            {
                 if let Some(first) = run.offsets.iter().find(|o| self.in_hand(**o, token)) {
                     self.apply(*first, "retry", clock);
                 }

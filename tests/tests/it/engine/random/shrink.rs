@@ -28,7 +28,9 @@ pub(super) async fn shrink(mut steps: Vec<Step>, mut failure: Failure) -> (Vec<S
             if from == 0 || tries >= TRIES {
                 break;
             }
-            from = from.saturating_sub(stretch).min(steps.len().saturating_sub(1));
+            from = from
+                .saturating_sub(stretch)
+                .min(steps.len().saturating_sub(1));
         }
         if !removed || stretch > 1 {
             stretch /= 2;

@@ -50,10 +50,7 @@ impl History {
     pub(super) async fn claim(&mut self, group: usize, worker: usize, at_most: i32) {
         let lso = self.lso().await;
         let model = &mut self.models[group];
-        let messages = model
-            .group
-            .claim_as(&format!("w{worker}"), at_most)
-            .await;
+        let messages = model.group.claim_as(&format!("w{worker}"), at_most).await;
         model.handed_out(worker, &messages);
         if messages.is_empty() {
             model.assert_drained(lso);
@@ -62,7 +59,13 @@ impl History {
         }
     }
 
-    pub(super) async fn settle(&mut self, nth: usize, outcomes: &[Outcome], at: usize, again: bool) {
+    pub(super) async fn settle(
+        &mut self,
+        nth: usize,
+        outcomes: &[Outcome],
+        at: usize,
+        again: bool,
+    ) {
         if self.batches.is_empty() {
             return;
         }
@@ -106,7 +109,11 @@ impl History {
                 outcome => outcome,
             };
             // 255 stands for the end of any run.
-            let nth = if at == 255 { run.len() - 1 } else { at % run.len() };
+            let nth = if at == 255 {
+                run.len() - 1
+            } else {
+                at % run.len()
+            };
             let whole = matches!(outcome, Outcome::Progress) && nth + 1 == run.len();
             let outcome = if whole { Outcome::Done } else { outcome };
             settlement =
@@ -239,7 +246,8 @@ fn runs(messages: &[Message]) -> Vec<(String, Vec<&Message>)> {
     let keys: BTreeSet<&String> = keys.collect();
     let of = |key: &String| {
         let run = messages.iter();
-        run.filter(|m| m.partition_key.as_ref() == Some(key)).collect()
+        run.filter(|m| m.partition_key.as_ref() == Some(key))
+            .collect()
     };
     keys.into_iter().map(|key| (key.clone(), of(key))).collect()
 }
@@ -306,8 +314,17 @@ fn expect_lane(
     }
     if matches!(outcome, Outcome::Progress) {
         let until = model.clock + model.lease;
-        model.held.get_mut(&token).unwrap().lanes.get_mut(key).unwrap().lease_until = until;
-        expected.left.extend(run[nth + 1..].iter().map(|m| (*m).clone()));
+        model
+            .held
+            .get_mut(&token)
+            .unwrap()
+            .lanes
+            .get_mut(key)
+            .unwrap()
+            .lease_until = until;
+        expected
+            .left
+            .extend(run[nth + 1..].iter().map(|m| (*m).clone()));
     } else {
         model.give_lane_back(token, key);
     }
