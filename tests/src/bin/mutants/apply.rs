@@ -54,7 +54,10 @@ impl Copy {
     }
 
     pub(crate) fn apply(&self, mutant: &Mutant) -> Result<(), String> {
-        write(&self.folder.join(mutant.file), mutant.mutated()?.as_bytes())
+        for (file, text) in mutant.mutated()? {
+            write(&self.folder.join(file), text.as_bytes())?;
+        }
+        Ok(())
     }
 }
 

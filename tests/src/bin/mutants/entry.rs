@@ -12,6 +12,8 @@ pub(crate) struct Mutant {
     /// Stands in it exactly once.
     pub(crate) search: &'static str,
     pub(crate) replace: &'static str,
+    /// Further places, where one alone changes nothing: file, search and replacement.
+    pub(crate) also: &'static [(&'static str, &'static str, &'static str)],
     /// The quickest tests that ought to notice, by parts of their names.
     pub(crate) tests: &'static [&'static str],
 }
@@ -27,17 +29,27 @@ impl Mutant {
         self.file.starts_with("migrations/")
     }
 
-    /// The file with the bug in it.
-    pub(crate) fn mutated(&self) -> Result<String, String> {
-        let path = root().join(self.file);
-        let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", self.file))?;
-        match text.matches(self.search).count() {
-            1 => Ok(text.replacen(self.search, self.replace, 1)),
-            found => Err(format!(
-                "the mutant \"{}\" does not apply any more: its place is {found} times in {}:\n{}",
-                self.name, self.file, self.search
-            )),
+    /// The files with the bug in them.
+    pub(crate) fn mutated(&self) -> Result<Vec<(&'static str, String)>, String> {
+        let mut changed: Vec<(&str, String)> = Vec::new();
+        let first = (self.file, self.search, self.replace);
+        for (file, search, replace) in std::iter::once(first).chain(self.also.iter().copied()) {
+            let there = changed.iter().position(|(other, _)| *other == file);
+            let text = match there {
+                Some(nth) => changed.swap_remove(nth).1,
+                None => fs::read_to_string(root().join(file))
+                    .map_err(|error| format!("{file}: {error}"))?,
+            };
+            let found = text.matches(search).count();
+            if found != 1 {
+                return Err(format!(
+                    "the mutant \"{}\" does not apply any more: its place is {found} times in {file}:\n{search}",
+                    self.name
+                ));
+            }
+            changed.push((file, text.replacen(search, replace, 1)));
         }
+        Ok(changed)
     }
 
     pub(crate) fn check(&self) -> Result<(), String> {

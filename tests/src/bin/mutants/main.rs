@@ -48,8 +48,7 @@ fn run(mutants: &[&Mutant]) -> Result<usize, String> {
     for mutant in mutants {
         mutant.check()?;
     }
-    let trial = Trial::new()?;
-    trial.assert_sound(mutants)?;
+    let mut trial = Trial::new()?;
     let mut survivors = 0;
     println!("| seeded bug | place | | by | s |\n|---|---|---|---|---|");
     for mutant in mutants {

@@ -8,6 +8,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "vulkan-worker/src/runtime/keeper.rs",
         search: "client.extend(&held)",
         replace: "client.extend(&[])",
+        also: &[],
         tests: &[
             "worker::slow::a_slow_message_outlives",
             "worker::slow::a_slow_run_of_a_key",
@@ -18,6 +19,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "vulkan-worker/src/runtime/keeper.rs",
         search: "group.ledger.lose(&lost);",
         replace: "",
+        also: &[],
         tests: &["worker::slow::a_worker_that_loses", "worker::cancelled"],
     },
     Mutant {
@@ -25,6 +27,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "vulkan-worker/src/runtime/execute.rs",
         search: "Err(panic) => handler.retry(number, &panic_text(&*panic)),",
         replace: "Err(panic) => { let _ = panic_text(&*panic); Outcome::Done }",
+        also: &[],
         tests: &["worker::failures::a_panic_is_recorded"],
     },
     Mutant {
@@ -32,6 +35,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "vulkan-worker/src/runtime/execute.rs",
         search: "let mut limit = pin!(wait(handler.timeout));",
         replace: "let mut limit = pin!(wait(None));",
+        also: &[],
         tests: &["worker::failures::a_handler_that_takes_too_long"],
     },
     Mutant {
@@ -39,6 +43,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "vulkan-worker/src/runtime/execute.rs",
         search: "delivery.tx.roll_back().await;",
         replace: "let _ = delivery.commit().await;",
+        also: &[],
         tests: &["worker::tx::nothing_commits_after"],
     },
     Mutant {
@@ -46,6 +51,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "vulkan-worker/src/handler/tx_slot.rs",
         search: "lent.work.commit(held.into_iter().collect())",
         replace: "lent.work.commit(held.into_iter().filter(|_| false).collect())",
+        also: &[],
         tests: &[
             "worker::tx::who_lost_the_lease",
             "worker::tx::what_an_operator_skips",
@@ -56,6 +62,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "vulkan-worker/src/runtime/runner.rs",
         search: "(Outcome::Done, Some(next)) => next,",
         replace: "(_, Some(next)) => next,",
+        also: &[],
         tests: &[
             "worker::keyed::a_run_stops_at_its_first_failure",
             "worker::keyed::a_key_that_fails",
@@ -66,6 +73,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "vulkan-worker/src/runtime/settler.rs",
         search: "tokio::time::sleep(patience.delay()).await;",
         replace: "let _ = patience.delay(); return;",
+        also: &[],
         tests: &[
             "worker::database::work_goes_on_when",
             "worker::database::connections_that_are_terminated",
@@ -77,6 +85,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "vulkan-worker/src/runtime/housekeeping.rs",
         search: "match client.reap(look_back).await {",
         replace: "match { let _ = (&client, look_back); Ok::<_, vulkan_core::Error>(vulkan_core::engine::Reaped::default()) } {",
+        also: &[],
         tests: &["worker::processes::another_takes_over"],
     },
     Mutant {
@@ -84,6 +93,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "vulkan-worker/src/runtime/claimer.rs",
         search: ".claim(most, lanes, solo.is_some(), span.is_written())",
         replace: ".claim(most, lanes, true, span.is_written())",
+        also: &[],
         tests: &[
             "worker::slow::what_came_back",
             "worker::processes::a_message_that_kills",

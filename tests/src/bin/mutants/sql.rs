@@ -1,4 +1,7 @@
 //! Bugs in the SQL.
+//!
+//! Some rules are kept twice over, and to drop one of the two changes nothing that anybody could notice: a message that is taken back gets a new
+//! token, and another one when it is handed out again. Such bugs are in both places at once.
 
 use super::entry::Mutant;
 
@@ -13,6 +16,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         RETURNING c.token"#,
         replace: r#"WHERE c.ctid = y.ctid AND c.lease_until IS NOT NULL
         RETURNING u.token"#,
+        also: &[],
         tests: &[
             "engine::lifecycle::settle::a_zombie",
             "engine::interleavings::enumerated::settle_reap",
@@ -24,6 +28,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0009_settle.sql",
         search: r#"AND x.ctid = y.ctid AND x.token = r.token AND x.lease_until IS NOT NULL"#,
         replace: r#"AND x.ctid = y.ctid AND x.lease_until IS NOT NULL"#,
+        also: &[],
         tests: &["engine::lifecycle::settle::a_zombie", HISTORIES],
     },
     Mutant {
@@ -31,6 +36,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0009_settle.sql",
         search: r#"AND n.token = i.token AND n.lease_until IS NOT NULL LIMIT 1 FOR UPDATE"#,
         replace: r#"AND n.lease_until IS NOT NULL LIMIT 1 FOR UPDATE"#,
+        also: &[],
         tests: &[
             "engine::lifecycle::settle::a_zombie",
             "engine::interleavings::enumerated::claim_settle_and_reap",
@@ -44,6 +50,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         PERFORM vulkan.latch(group_id);
     END IF;"#,
         replace: r#""#,
+        also: &[],
         tests: &[
             "engine::interleavings::enumerated",
             "engine::lifecycle::routing::a_settlement_that_waited",
@@ -54,6 +61,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0009_settle.sql",
         search: r#"CASE WHEN r.status = 'processing' THEN r.token ELSE nextval('vulkan.token_seq') END"#,
         replace: r#"nextval('vulkan.token_seq')"#,
+        also: &[],
         tests: &["engine::lifecycle::settle::what_still_runs", HISTORIES],
     },
     Mutant {
@@ -61,6 +69,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0009_settle.sql",
         search: r#"ELSE greatest(h.old_head, h.o - 1) END"#,
         replace: r#"ELSE greatest(h.old_head, h.o) END"#,
+        also: &[],
         tests: &["engine::lanes::a_key_in_backoff", HISTORIES],
     },
     Mutant {
@@ -68,6 +77,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0009_settle.sql",
         search: r#"(h.status = 'dead' AND g.on_dead = 'advance')"#,
         replace: r#"h.status = 'dead'"#,
+        also: &[],
         tests: &["engine::lifecycle::operate::a_dead_message_blocks"],
     },
     Mutant {
@@ -75,6 +85,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0009_settle.sql",
         search: r#"OR (i.outcome = 'retry' AND coalesce(x.attempts, 1) >= g.max_attempts)"#,
         replace: r#"OR (i.outcome = 'retry' AND coalesce(x.attempts, 1) > g.max_attempts)"#,
+        also: &[],
         tests: &["engine::lifecycle::settle::the_last_attempt", HISTORIES],
     },
     Mutant {
@@ -82,6 +93,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0009_settle.sql",
         search: r#"attempts = x.attempts - (r.outcome IN ('snooze', 'release'))::integer"#,
         replace: r#"attempts = x.attempts - (r.outcome = 'release')::integer"#,
+        also: &[],
         tests: &["engine::lifecycle::settle::each_outcome", HISTORIES],
     },
     Mutant {
@@ -89,13 +101,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0007_claim.sql",
         search: r#"attempts = x.attempts + 1, token = nextval"#,
         replace: r#"attempts = x.attempts, token = nextval"#,
-        tests: &["engine::lifecycle::settle", HISTORIES],
-    },
-    Mutant {
-        name: "a retry keeps its token",
-        file: "migrations/0007_claim.sql",
-        search: r#"attempts = x.attempts + 1, token = nextval('vulkan.token_seq'), worker"#,
-        replace: r#"attempts = x.attempts + 1, worker"#,
+        also: &[],
         tests: &["engine::lifecycle::settle", HISTORIES],
     },
     Mutant {
@@ -103,6 +109,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0004_horizon.sql",
         search: r#"lso := least(lso, lowest);"#,
         replace: r#"lso := lso;"#,
+        also: &[],
         tests: &[
             "engine::horizon::an_open_publisher",
             "engine::interleavings::enumerated::publishers_and_a_claim",
@@ -115,6 +122,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     IF top <= cursor THEN"#,
         replace: r#"    SELECT q.last_value INTO top FROM vulkan.offset_seq q;
     IF top <= cursor THEN"#,
+        also: &[],
         tests: &[
             "engine::interleavings::enumerated::publishers_and_a_claim",
             HISTORIES,
@@ -127,6 +135,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     drawn := nextval('vulkan.offset_seq');"#,
         replace: r#"    drawn := nextval('vulkan.offset_seq');
     done := vulkan.check_kind(kind) AND vulkan.announce(to_stream);"#,
+        also: &[],
         tests: &[HISTORIES, "engine::horizon"],
     },
     Mutant {
@@ -134,6 +143,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0003_publish.sql",
         search: r#"set_config(setting, floor::text, true)"#,
         replace: r#"set_config(setting, floor::text, false)"#,
+        also: &[],
         tests: &[HISTORIES, "engine::publish", "engine::horizon"],
     },
     Mutant {
@@ -141,6 +151,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0003_publish.sql",
         search: r#"THEN pg_notify('vulkan', stream_id::text) IS NOT NULL"#,
         replace: r#"THEN false"#,
+        also: &[],
         tests: &[
             "client::read::waiting::a_reader_at_the_end",
             "worker::database::a_publisher_wakes",
@@ -154,6 +165,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         IF NOT FOUND"#,
         replace: r#"            SET "offset" = EXCLUDED."offset", expires_at = EXCLUDED.expires_at;
         IF NOT FOUND"#,
+        also: &[],
         tests: &[
             "engine::publish::a_dedup_id",
             "engine::publish::two_publishers",
@@ -165,6 +177,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0003_publish.sql",
         search: r#"        PERFORM vulkan.announce(TG_ARGV[0]::integer);"#,
         replace: r#"        PERFORM TG_ARGV[0]::integer;"#,
+        also: &[],
         tests: &["engine::loads::a_load_holds"],
     },
     Mutant {
@@ -172,6 +185,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0007_claim.sql",
         search: r#"    IF room > 0 AND pg_try_advisory_xact_lock(1459617792, group_id) THEN"#,
         replace: r#"    IF room > 0 THEN"#,
+        also: &[],
         tests: &[
             "engine::interleavings::enumerated",
             "engine::random::concurrent",
@@ -188,6 +202,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         RETURN;
     END IF;
     -- Losing"#,
+        also: &[],
         tests: &["engine::lifecycle::operate::a_paused_group", HISTORIES],
     },
     Mutant {
@@ -195,6 +210,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0007_claim.sql",
         search: r#"    IF batch.delayed > 0 THEN"#,
         replace: r#"    IF false THEN"#,
+        also: &[],
         tests: &["engine::lifecycle::settle::a_delayed_event", HISTORIES],
     },
     Mutant {
@@ -202,6 +218,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0007_claim.sql",
         search: r#"    marked := EXISTS (SELECT FROM vulkan.exceptions x WHERE x.group_id = g.group_id AND x."offset" > cursor);"#,
         replace: r#"    marked := false;"#,
+        also: &[],
         tests: &[
             "engine::lifecycle::operate::a_message_can_be_skipped",
             HISTORIES,
@@ -212,6 +229,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0007_claim.sql",
         search: r#"ORDER BY x.run_at LIMIT take_solo::integer FOR UPDATE SKIP LOCKED"#,
         replace: r#"ORDER BY x.run_at LIMIT 10 FOR UPDATE SKIP LOCKED"#,
+        also: &[],
         tests: &["engine::lifecycle::leases::at_most_one", HISTORIES],
     },
     Mutant {
@@ -219,6 +237,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0008_lanes.sql",
         search: r#"        WHERE m.handed"#,
         replace: r#"        WHERE m.due"#,
+        also: &[],
         tests: &["engine::lanes", HISTORIES],
     },
     Mutant {
@@ -226,6 +245,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0008_lanes.sql",
         search: r#"AND l.status = 'ready' AND NOT l.solo AND l.run_at <= at"#,
         replace: r#"AND l.status = 'ready' AND NOT l.solo"#,
+        also: &[],
         tests: &["engine::lanes::a_key_in_backoff", HISTORIES],
     },
     Mutant {
@@ -233,6 +253,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0008_lanes.sql",
         search: r#"straggler = r.late, token = new_token, opened = false"#,
         replace: r#"straggler = r.late, opened = false"#,
+        also: &[],
         tests: &[HISTORIES, "engine::lanes"],
     },
     Mutant {
@@ -240,6 +261,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0008_lanes.sql",
         search: r#"SET head = n.head, status = CASE WHEN n.drained THEN 'drained' ELSE 'ready' END, straggler"#,
         replace: r#"SET head = l.head, status = CASE WHEN n.drained THEN 'drained' ELSE 'ready' END, straggler"#,
+        also: &[],
         tests: &[HISTORIES, "engine::lanes"],
     },
     Mutant {
@@ -248,15 +270,21 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         search: r#"        WHERE coalesce(l.status, 'drained') = 'drained'
 "#,
         replace: r#""#,
+        also: &[],
         tests: &[HISTORIES, "engine::lanes"],
     },
     Mutant {
-        name: "a reaped message keeps its token",
+        name: "neither the reaper nor the next claim draws a token",
         file: "migrations/0010_leases.sql",
         search: r#"ELSE 'ready' END, token = nextval('vulkan.token_seq'),
         solo = true"#,
         replace: r#"ELSE 'ready' END,
         solo = true"#,
+        also: &[(
+            "migrations/0007_claim.sql",
+            "attempts = x.attempts + 1, token = nextval('vulkan.token_seq'), worker",
+            "attempts = x.attempts + 1, worker",
+        )],
         tests: &[
             "engine::lifecycle::leases",
             "engine::lifecycle::settle",
@@ -268,6 +296,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0010_leases.sql",
         search: r#"solo = true, run_at = clock_timestamp()"#,
         replace: r#"solo = false, run_at = clock_timestamp()"#,
+        also: &[],
         tests: &["engine::lifecycle::leases"],
     },
     Mutant {
@@ -277,6 +306,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
            nextval('vulkan.token_seq'), lost,"#,
         replace: r#"0,
            nextval('vulkan.token_seq'), lost,"#,
+        also: &[],
         tests: &["engine::lifecycle::leases", HISTORIES],
     },
     Mutant {
@@ -284,6 +314,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0010_leases.sql",
         search: r#"    UPDATE vulkan.claims c SET settled_at = clock_timestamp(), lease_until = NULL, token = nextval('vulkan.token_seq')"#,
         replace: r#"    UPDATE vulkan.claims c SET lease_until = clock_timestamp() + g.lease"#,
+        also: &[],
         tests: &["engine::lifecycle::leases", HISTORIES],
     },
     Mutant {
@@ -291,6 +322,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0010_leases.sql",
         search: r#"CASE WHEN x.attempts >= g.max_attempts OR n.note IS NOT NULL THEN 'dead' ELSE 'ready' END"#,
         replace: r#"CASE WHEN n.note IS NOT NULL THEN 'dead' ELSE 'ready' END"#,
+        also: &[],
         tests: &["engine::lifecycle::leases", HISTORIES],
     },
     Mutant {
@@ -298,6 +330,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0010_leases.sql",
         search: r#"    WHERE y.token = u.token AND y.lease_until IS NOT NULL AND c.ctid = y.ctid;"#,
         replace: r#"    WHERE y.lease_until IS NOT NULL AND c.ctid = y.ctid;"#,
+        also: &[],
         tests: &[HISTORIES, "engine::lifecycle::leases"],
     },
     Mutant {
@@ -305,6 +338,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0011_operate.sql",
         search: r#"    SET status = 'ready', attempts = 0, token = nextval('vulkan.token_seq'), solo = false,"#,
         replace: r#"    SET status = 'ready', token = nextval('vulkan.token_seq'), solo = false,"#,
+        also: &[],
         tests: &["engine::lifecycle::operate::redrive_picks", HISTORIES],
     },
     Mutant {
@@ -314,6 +348,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         UPDATE vulkan.lanes l"#,
         replace: r#"    IF false THEN
         UPDATE vulkan.lanes l"#,
+        also: &[],
         tests: &["engine::lifecycle::operate::a_redriven_key", HISTORIES],
     },
     Mutant {
@@ -321,6 +356,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0012_replay.sql",
         search: r#"    DELETE FROM vulkan.exceptions e WHERE e.group_id = g.group_id AND e."offset" > rewind.x;"#,
         replace: r#""#,
+        also: &[],
         tests: &["engine::lifecycle::replay", HISTORIES],
     },
     Mutant {
@@ -328,6 +364,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0012_replay.sql",
         search: r#"        PERFORM vulkan.reset_lanes(g, cursor_was, cursor_is);"#,
         replace: r#""#,
+        also: &[],
         tests: &["engine::lifecycle::replay", HISTORIES],
     },
     Mutant {
@@ -335,6 +372,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0012_replay.sql",
         search: r#"    PERFORM vulkan.await_completions(g.group_id);"#,
         replace: r#""#,
+        also: &[],
         tests: &[
             "engine::lifecycle::replay::a_rewind_outlasts",
             "engine::interleavings::enumerated::complete_rewind",
@@ -345,6 +383,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0006_bindings.sql",
         search: r#"b.from_offset < event_offset"#,
         replace: r#"b.from_offset <= event_offset"#,
+        also: &[],
         tests: &["engine::lifecycle::routing", HISTORIES],
     },
     Mutant {
@@ -352,6 +391,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0015_cursors.sql",
         search: r#"    WHERE r.group_id = commit_cursor.group_id AND r.term = commit_cursor.term FOR UPDATE;"#,
         replace: r#"    WHERE r.group_id = commit_cursor.group_id FOR UPDATE;"#,
+        also: &[],
         tests: &["client::reader::fenced"],
     },
     Mutant {
@@ -361,6 +401,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
               AND x.lease_until IS NOT NULL"#,
         replace: r#"x."offset" = complete.event_offset
               AND x.lease_until IS NOT NULL"#,
+        also: &[],
         tests: &[HISTORIES, "worker::exactly_once"],
     },
     Mutant {
@@ -368,6 +409,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0017_complete.sql",
         search: r#"WHERE c.group_id = complete.group_id AND c.token = complete.token AND c.lease_until IS NOT NULL"#,
         replace: r#"WHERE c.group_id = complete.group_id AND c.lease_until IS NOT NULL"#,
+        also: &[],
         tests: &[HISTORIES, "worker::exactly_once"],
     },
     Mutant {
@@ -377,6 +419,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
 "#,
         replace: r#"l.key_hash = complete.lane
 "#,
+        also: &[],
         tests: &[HISTORIES, "worker::exactly_once"],
     },
     Mutant {
@@ -384,6 +427,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0018_limits.sql",
         search: r#"         + (SELECT coalesce(sum(l.held), 0) FROM vulkan.keys l"#,
         replace: r#"         + (SELECT 0 * coalesce(sum(l.held), 0) FROM vulkan.keys l"#,
+        also: &[],
         tests: &[HISTORIES, "engine::limits::in_flight"],
     },
     Mutant {
@@ -391,6 +435,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0022_cancel.sql",
         search: r#"CASE WHEN asked.note IS NULL THEN u.outcome ELSE 'dead' END"#,
         replace: r#"u.outcome"#,
+        also: &[],
         tests: &["engine::lifecycle::cancel", HISTORIES],
     },
     Mutant {
@@ -398,6 +443,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0023_checkpoints.sql",
         search: r#"WHERE l.group_id = save_checkpoint.group_id AND l.key_hash = save_checkpoint.lane AND l.token = save_checkpoint.token"#,
         replace: r#"WHERE l.group_id = save_checkpoint.group_id AND l.key_hash = save_checkpoint.lane"#,
+        also: &[],
         tests: &["engine::checkpoints"],
     },
 ];
