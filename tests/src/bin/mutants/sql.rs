@@ -18,6 +18,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         RETURNING u.token"#,
         also: &[],
         tests: &[
+            "engine::lifecycle::replay::a_zombie",
             "engine::lifecycle::settle::a_zombie",
             "engine::interleavings::enumerated::settle_reap",
             HISTORIES,
@@ -94,7 +95,10 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         search: r#"attempts = x.attempts - (r.outcome IN ('snooze', 'release'))::integer"#,
         replace: r#"attempts = x.attempts - (r.outcome = 'release')::integer"#,
         also: &[],
-        tests: &["engine::lifecycle::settle::each_outcome", HISTORIES],
+        tests: &[
+            "engine::lifecycle::settle::a_retry_that_is_put_off",
+            HISTORIES,
+        ],
     },
     Mutant {
         name: "attempts are counted at failure",
@@ -123,10 +127,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         replace: r#"    SELECT q.last_value INTO top FROM vulkan.offset_seq q;
     IF top <= cursor THEN"#,
         also: &[],
-        tests: &[
-            "engine::interleavings::enumerated::publishers_and_a_claim",
-            HISTORIES,
-        ],
+        tests: &["engine::horizon", HISTORIES],
     },
     Mutant {
         name: "the floor is taken after the offset is drawn",
@@ -187,7 +188,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         replace: r#"    IF room > 0 THEN"#,
         also: &[],
         tests: &[
-            "engine::interleavings::enumerated",
+            "engine::lifecycle",
+            "engine::interleavings::enumerated::two_claims",
             "engine::random::concurrent",
         ],
     },
@@ -219,10 +221,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         search: r#"    marked := EXISTS (SELECT FROM vulkan.exceptions x WHERE x.group_id = g.group_id AND x."offset" > cursor);"#,
         replace: r#"    marked := false;"#,
         also: &[],
-        tests: &[
-            "engine::lifecycle::operate::a_message_can_be_skipped",
-            HISTORIES,
-        ],
+        tests: &["engine::lifecycle", HISTORIES],
     },
     Mutant {
         name: "suspects are handed out together",
@@ -238,7 +237,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         search: r#"        WHERE m.handed"#,
         replace: r#"        WHERE m.due"#,
         also: &[],
-        tests: &["engine::lanes", HISTORIES],
+        tests: &["engine::lanes::a_run_ends_before", HISTORIES],
     },
     Mutant {
         name: "a key in backoff is handed out",
@@ -271,7 +270,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
 "#,
         replace: r#""#,
         also: &[],
-        tests: &[HISTORIES, "engine::lanes"],
+        tests: &["engine::lanes", "engine::lifecycle", HISTORIES],
     },
     Mutant {
         name: "neither the reaper nor the next claim draws a token",
@@ -331,7 +330,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         search: r#"    WHERE y.token = u.token AND y.lease_until IS NOT NULL AND c.ctid = y.ctid;"#,
         replace: r#"    WHERE y.lease_until IS NOT NULL AND c.ctid = y.ctid;"#,
         also: &[],
-        tests: &[HISTORIES, "engine::lifecycle::leases"],
+        tests: &["engine::lifecycle", HISTORIES],
     },
     Mutant {
         name: "redrive gives no fresh budget",
@@ -402,7 +401,12 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         replace: r#"x."offset" = complete.event_offset
               AND x.lease_until IS NOT NULL"#,
         also: &[],
-        tests: &[HISTORIES, "worker::exactly_once"],
+        tests: &[
+            "engine::lifecycle::complete",
+            "engine::lifecycle::replay",
+            "worker::exactly_once",
+            HISTORIES,
+        ],
     },
     Mutant {
         name: "complete() is not fenced for a claim",
@@ -410,7 +414,12 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         search: r#"WHERE c.group_id = complete.group_id AND c.token = complete.token AND c.lease_until IS NOT NULL"#,
         replace: r#"WHERE c.group_id = complete.group_id AND c.lease_until IS NOT NULL"#,
         also: &[],
-        tests: &[HISTORIES, "worker::exactly_once"],
+        tests: &[
+            "engine::lifecycle::complete",
+            "engine::lifecycle::replay",
+            "worker::exactly_once",
+            HISTORIES,
+        ],
     },
     Mutant {
         name: "complete() is not fenced for a lane",
@@ -420,7 +429,12 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         replace: r#"l.key_hash = complete.lane
 "#,
         also: &[],
-        tests: &[HISTORIES, "worker::exactly_once"],
+        tests: &[
+            "engine::lifecycle::complete",
+            "engine::lifecycle::replay",
+            "worker::exactly_once",
+            HISTORIES,
+        ],
     },
     Mutant {
         name: "runs of keys do not count as in flight",

@@ -22,8 +22,8 @@ const SLOW: [&str; 3] = [
 /// The same histories for every mutant.
 const HISTORIES: [(&str, &str); 3] = [
     ("VULKAN_TEST_SEED", "1"),
-    ("VULKAN_HISTORIES", "3"),
-    ("VULKAN_HISTORY_STEPS", "100"),
+    ("VULKAN_HISTORIES", "2"),
+    ("VULKAN_HISTORY_STEPS", "80"),
 ];
 
 pub(crate) enum Verdict {
@@ -44,7 +44,11 @@ impl Trial {
     pub(crate) fn new() -> Result<Self, String> {
         let tests = build(root())?;
         Ok(Self {
-            migrations: Copy::new(scratch(&tests).join("sql"), "migrations")?,
+            // Several may run at once, each with mutants of its own.
+            migrations: Copy::new(
+                scratch(&tests).join(format!("sql-{}", std::process::id())),
+                "migrations",
+            )?,
             tests,
             sound: HashSet::new(),
         })
@@ -142,6 +146,13 @@ impl Trial {
             (None, None) => Err(format!("a test hangs:\n{}", tail(&all))),
             (Some(false), None) => Err(format!("the tests did not run:\n{}", tail(&all))),
         }
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        // What stays behind is small, and in the target folder.
+        let _ = std::fs::remove_dir_all(self.migrations.folder());
     }
 }
 
