@@ -4,6 +4,8 @@
 mod catalog;
 /// How far a handler came: saved, found again, forgotten.
 mod checkpoints;
+/// What check() notices.
+mod checks;
 /// Bare cursors: who reads, and from where.
 mod cursors;
 /// The options that programs of several versions declare.
@@ -12,7 +14,7 @@ mod declarations;
 mod held;
 /// The last stable offset: what readers may see, and when.
 mod horizon;
-/// What two sessions do to a group at once, step by step.
+/// What two or three sessions do to a group at once, step by step.
 mod interleavings;
 /// Order by partition key.
 mod lanes;

@@ -2,6 +2,8 @@
 
 use std::any::TypeId;
 use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 use sqlx::migrate::Migrator;
@@ -10,6 +12,10 @@ use vulkan_devpg::TestDatabase;
 
 use super::SetUp;
 use crate::failure::{Caller, OrFail, fail};
+
+/// A folder with the migrations to run in place of those that were compiled in: Vulkan's own tests try changed ones, without
+/// being compiled anew.
+const MIGRATIONS: &str = "VULKAN_TESTING_MIGRATIONS";
 
 /// What tells templates apart.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,6 +71,20 @@ pub(super) async fn template(
     template
 }
 
+async fn migrate_from(folder: &Path, client: &Client, at: Caller) {
+    let entries = fs::read_dir(folder).or_fail(at, "the migrations of the tests' template");
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    files.retain(|file| file.extension().is_some_and(|kind| kind == "sql"));
+    files.sort_unstable();
+    for file in files {
+        let sql = fs::read_to_string(&file).or_fail(at, file.display());
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+            .execute(client.pool())
+            .await
+            .or_fail(at, file.display());
+    }
+}
+
 async fn make(set_up: impl AsyncFn(Client) -> SetUp, at: Caller) -> TestDatabase {
     let template = vulkan_devpg::shared()
         .await
@@ -74,10 +94,13 @@ async fn make(set_up: impl AsyncFn(Client) -> SetUp, at: Caller) -> TestDatabase
     let client = Client::connect(&template.url())
         .await
         .or_fail(at, "the tests' template");
-    client
-        .migrate()
-        .await
-        .or_fail(at, "the tests' template does not migrate");
+    match std::env::var_os(MIGRATIONS) {
+        Some(folder) => migrate_from(Path::new(&folder), &client, at).await,
+        None => client
+            .migrate()
+            .await
+            .or_fail(at, "the tests' template does not migrate"),
+    }
     sqlx::raw_sql(include_str!("../../sql/testing.sql"))
         .execute(client.pool())
         .await

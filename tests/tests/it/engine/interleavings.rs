@@ -1,4 +1,9 @@
-//! What two sessions do to a group at once, step by step.
+//! What two or three sessions do to a group at once, step by step.
+
+/// The critical statements in every order.
+mod enumerated;
+/// Sessions stepped through every order of their statements.
+mod schedule;
 
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool};

@@ -149,3 +149,27 @@ async fn a_lane_in_hand_is_out_of_reach_and_goes_on_where_it_was_given_back() {
     assert!(rest.iter().all(|message| message.attempt == 1));
     db.check().await;
 }
+
+/// Also where more of the key, which is due, lies behind it in the same run.
+#[tokio::test]
+async fn a_run_ends_before_a_message_that_is_not_due() {
+    let db = TestDb::new().await;
+    let group = db.group("g").await;
+    let keyed = Publish::keyed("k");
+    keyed.send(&db.pool).await;
+    let held = group.claim().await;
+    let next = keyed.send(&db.pool).await;
+    keyed.clone().delayed(3600.0).send(&db.pool).await;
+    keyed.send(&db.pool).await;
+    assert!(group.claim().await.is_empty());
+    group.done(&held).await;
+    let run = group.claim().await;
+    assert_eq!(offsets(&run), [next]);
+    group.done(&run).await;
+    assert!(group.claim().await.is_empty());
+    db.all_due().await;
+    let rest = group.claim().await;
+    assert_eq!(offsets(&rest), [next + 1, next + 2]);
+    group.done(&rest).await;
+    db.check().await;
+}

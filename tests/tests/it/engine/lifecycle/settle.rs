@@ -232,3 +232,25 @@ async fn a_delayed_event_waits_keyed_or_not() {
     group.done(&messages).await;
     db.check().await;
 }
+
+/// From a row of its own as well as from its claim.
+#[tokio::test]
+async fn a_retry_that_is_put_off_has_spent_no_attempt() {
+    for outcome in ["snooze", "release"] {
+        let db = TestDb::new().await;
+        let group = db.group("g").await;
+        let offset = publish(&db, 1).await[0];
+        let message = group.claim_one().await;
+        let retry = Settlement::closing(std::slice::from_ref(&message));
+        group
+            .settle(&retry.item_after(&message, "retry", Some(0.0)))
+            .await;
+        for _ in 0..2 {
+            let message = group.claim_one().await;
+            assert_eq!(message.attempt, 2);
+            let put_off = Settlement::default().item_after(&message, outcome, Some(0.0));
+            group.settle(&put_off).await;
+            assert_eq!(group.status(offset).await, state("ready", 1));
+        }
+    }
+}

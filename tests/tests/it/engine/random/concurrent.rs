@@ -88,7 +88,12 @@ async fn publish(mut connection: PgConnection, seed: u64, left: Arc<AtomicUsize>
         let mut open = connection.begin().await.unwrap();
         let mut mine = Vec::new();
         for _ in 0..rng.random_range(1..5) {
-            let event = Event::random(&mut rng);
+            let event = Event {
+                key: rng.random_bool(0.6).then(|| rng.random_range(0..4)),
+                delay: rng.random_bool(0.15).then_some(80),
+                b: rng.random(),
+                eu: rng.random(),
+            };
             mine.push(event.publish().send(&mut *open).await);
         }
         if rng.random_bool(0.2) {
@@ -169,6 +174,12 @@ async fn operate(mut connection: PgConnection, publishing: Arc<AtomicUsize>) {
         "SELECT * FROM vulkan.group_overview",
     ];
     while publishing.load(SeqCst) > 0 {
+        // In the midst of it all: it looks at one moment.
+        let violations: Vec<String> = sqlx::query_scalar("SELECT c::text FROM vulkan.check() c")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+        assert!(violations.is_empty(), "{violations:#?}");
         let call = *calls.choose(&mut rng).unwrap();
         sqlx::raw_sql(call).execute(&mut connection).await.unwrap();
         if rng.random_bool(0.3) {

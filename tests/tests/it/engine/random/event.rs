@@ -1,46 +1,62 @@
 //! Events, and rules that match some of them.
 
-use rand::RngExt;
-use rand::rngs::StdRng;
+use proptest::prelude::*;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::clock;
 use crate::support::Publish;
 
-#[derive(Clone, Debug)]
+/// What is published: the parts that a group goes by.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Event {
-    pub(super) key: Option<String>,
-    pub(super) delayed: bool,
-    kind: &'static str,
-    in_eu: bool,
+    pub(super) key: Option<u8>,
+    /// So many spans of the clock away, if it is delayed.
+    pub(super) delay: Option<u8>,
+    pub(super) b: bool,
+    pub(super) eu: bool,
 }
 
 impl Event {
-    pub(super) fn random(rng: &mut StdRng) -> Self {
-        let key = rng.random_bool(0.6);
-        Self {
-            key: key.then(|| format!("k{}", rng.random_range(0..4))),
-            delayed: rng.random_bool(0.15),
-            kind: if rng.random() { "a.x" } else { "b.x" },
-            in_eu: rng.random(),
-        }
+    pub(super) fn any() -> impl Strategy<Value = Self> {
+        let key = prop::option::weighted(0.6, 0..4_u8);
+        let delay = prop::option::weighted(0.15, 0..3_u8);
+        (key, delay, any::<bool>(), any::<bool>()).prop_map(|(key, delay, b, eu)| Self {
+            key,
+            delay,
+            b,
+            eu,
+        })
+    }
+
+    pub(super) fn key(&self) -> Option<String> {
+        self.key.map(|key| format!("k{key}"))
+    }
+
+    pub(super) fn kind(&self) -> &'static str {
+        if self.b { "b.x" } else { "a.x" }
+    }
+
+    pub(super) fn headers(&self) -> Option<Value> {
+        self.eu.then(|| json!({"region": "eu", "n": 1}))
     }
 
     pub(super) fn publish(&self) -> Publish {
-        let mut publish = Publish::new(self.kind);
-        if let Some(key) = &self.key {
-            publish = publish.key(key);
+        let mut publish = Publish::new(self.kind());
+        if let Some(key) = self.key() {
+            publish = publish.key(&key);
         }
-        if self.delayed {
-            publish = publish.delayed(86_400.0);
+        if let Some(delay) = self.delay {
+            publish = publish.delayed(clock::after(delay) as f64);
         }
-        if self.in_eu {
-            publish = publish.headers(json!({"region": "eu", "n": 1}));
+        if let Some(headers) = self.headers() {
+            publish = publish.headers(headers);
         }
         publish
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) enum Rules {
     All,
     KindA,
@@ -48,12 +64,8 @@ pub(super) enum Rules {
 }
 
 impl Rules {
-    pub(super) fn random(rng: &mut StdRng) -> Self {
-        match rng.random_range(0..3) {
-            0 => Self::All,
-            1 => Self::KindA,
-            _ => Self::InEu,
-        }
+    pub(super) fn any() -> impl Strategy<Value = Self> {
+        prop_oneof![Just(Self::All), Just(Self::KindA), Just(Self::InEu)]
     }
 
     pub(super) fn json(self) -> Value {
@@ -67,8 +79,8 @@ impl Rules {
     pub(super) fn matches(self, event: &Event) -> bool {
         match self {
             Self::All => true,
-            Self::KindA => event.kind == "a.x",
-            Self::InEu => event.in_eu,
+            Self::KindA => !event.b,
+            Self::InEu => event.eu,
         }
     }
 }

@@ -1,204 +1,168 @@
+//! One history: its steps, done to the database and to the model.
+
 use std::collections::{BTreeMap, HashMap};
 
-use rand::rngs::StdRng;
-use rand::seq::IndexedRandom;
-use rand::{RngExt, SeedableRng};
-use sqlx::{Postgres, Transaction};
-
-use super::event::{Event, Rules};
-use super::model::{Model, State};
+use super::clock;
+use super::event::Rules;
+use super::model::{Log, Model, State};
+use super::publisher::{Dedup, Publisher};
+use super::reader::Reader;
+use super::step::{Position, Step};
 use super::worker::{Batch, WORKERS};
-use crate::support::TestDb;
+use crate::support::{Group, TestDb};
 
-/// A publisher's open transaction, and what it has published.
-type Open = (Transaction<'static, Postgres>, Vec<(i64, Event)>);
+/// How many groups a history comes to have.
+const MOST_GROUPS: usize = 7;
+
+/// The number of the group with limits.
+const LIMITED: usize = 3;
 
 pub(super) struct History {
     pub(super) db: TestDb,
-    pub(super) rng: StdRng,
+    pub(super) clock: i64,
     pub(super) models: Vec<Model>,
+    pub(super) reader: Reader,
     pub(super) batches: Vec<Batch>,
-    /// The last steps, told when one fails.
-    pub(super) log: Vec<String>,
-    events: BTreeMap<i64, Event>,
-    open: Vec<Open>,
-    dedup: HashMap<String, i64>,
+    pub(super) events: Log,
+    pub(super) open: Vec<Publisher>,
+    pub(super) dedup: Dedup,
 }
 
 impl History {
-    pub(super) async fn new(seed: u64) -> Self {
+    pub(super) async fn new() -> Self {
         let db = TestDb::new().await;
         let mut models = Vec::new();
-        let limits = "max_attempts = 3, max_in_flight = 6, max_in_flight_per_prefix = 2, prefix_delimiter = 'k'";
-        for (name, set, max_attempts, blocks, limits) in [
-            ("plain", "max_attempts = 3", 3, false, None),
+        for (name, set, max_attempts, lease) in [
+            ("plain", "max_attempts = 3", 3, 1),
+            ("strict", "max_attempts = 2, on_dead = 'block'", 2, 3),
+            ("once", "max_attempts = 1", 1, 1),
             (
-                "strict",
-                "max_attempts = 2, on_dead = 'block'",
+                "limited",
+                "max_attempts = 3, max_in_flight = 6, max_in_flight_per_prefix = 2, prefix_delimiter = 'k'",
+                3,
                 2,
-                true,
-                None,
             ),
-            ("once", "max_attempts = 1", 1, false, None),
-            ("limited", limits, 3, false, Some((6, 2))),
         ] {
-            models.push(Model {
-                group: db.group(name).await.with(set).await,
-                blocks,
-                paused: false,
-                max_attempts,
-                limits,
-                entries: BTreeMap::new(),
-                bindings: vec![(-1, Rules::All)],
-                held: HashMap::new(),
-            });
+            let group = db.group(name).await.with(set).await;
+            let mut model = model(group, max_attempts, lease).await;
+            model.blocks = name == "strict";
+            model.limits = (name == "limited").then_some((6, 2));
+            models.push(model);
         }
+        let reader = Reader::new(&db).await;
         Self {
             db,
-            rng: StdRng::seed_from_u64(seed),
+            clock: 0,
             models,
+            reader,
             batches: Vec::new(),
-            log: Vec::new(),
             events: BTreeMap::new(),
             open: Vec::new(),
-            dedup: HashMap::new(),
+            dedup: Dedup::default(),
         }
     }
 
-    pub(super) async fn step(&mut self) {
-        let group = self.rng.random_range(0..self.models.len());
-        match self.rng.random_range(0..100) {
-            0..20 => self.publish().await,
-            20..28 => self.end_transaction().await,
-            28..55 => {
-                let worker = self.rng.random_range(0..WORKERS);
-                let at_most = self.rng.random_range(1..12);
-                self.claim(group, worker, at_most).await;
+    pub(super) async fn step(&mut self, step: &Step) {
+        let group = |nth: &u8| usize::from(*nth) % self.models.len();
+        match step {
+            Step::Begin => self.begin().await,
+            Step::Publish {
+                within,
+                dedup,
+                event,
+            } => self.publish(*within, *dedup, event.clone()).await,
+            Step::Load { events } => self.load(events.clone()).await,
+            Step::Savepoint { within } => self.savepoint(*within).await,
+            Step::RollbackTo { within } => self.roll_back_to(*within).await,
+            Step::End { within, commit } => self.end(*within, *commit).await,
+            Step::Claim {
+                group: nth,
+                worker,
+                most,
+            } => {
+                let worker = usize::from(*worker) % WORKERS;
+                self.claim(group(nth), worker, i32::from(*most)).await;
             }
-            55..77 => self.settle().await,
-            77..82 => {
-                let worker = self.rng.random_range(0..WORKERS);
-                self.lose_leases(worker).await;
+            Step::Settle {
+                batch,
+                outcomes,
+                at,
+                again,
+            } => {
+                self.settle((*batch).into(), outcomes, (*at).into(), *again)
+                    .await;
             }
-            82..86 => self.all_due().await,
-            86..88 => self.skip(group).await,
-            88..90 => self.cancel(group).await,
-            90..92 => self.redrive(group).await,
-            92..95 => self.replay(group).await,
-            95..97 => self.rebind(group).await,
-            97..99 => self.pause_or_resume(group).await,
-            _ => self.operate("SELECT vulkan.roll_slot()".into()).await,
-        }
-        self.compare().await;
-    }
-
-    async fn publish(&mut self) {
-        let event = Event::random(&mut self.rng);
-        if self.open.len() < 3 && self.rng.random_bool(0.4) {
-            self.open
-                .push((self.db.pool.begin().await.unwrap(), Vec::new()));
-        }
-        if !self.open.is_empty() && self.rng.random_bool(0.5) {
-            let nth = self.rng.random_range(0..self.open.len());
-            let (transaction, mine) = &mut self.open[nth];
-            let offset = event.publish().send(&mut **transaction).await;
-            mine.push((offset, event));
-            return;
-        }
-        let mut publish = event.publish();
-        let id = self.rng.random_range(0..40).to_string();
-        let known = self.dedup.get(&id).copied();
-        let deduplicated = self.rng.random_bool(0.2);
-        if deduplicated {
-            publish = publish.dedup(&id);
-        }
-        let offset = publish.send(&self.db.pool).await;
-        if deduplicated {
-            self.dedup.insert(id, offset);
-            if let Some(known) = known {
-                assert_eq!(offset, known);
-                return;
+            Step::Complete { batch, nth, commit } => {
+                self.complete((*batch).into(), (*nth).into(), *commit).await;
             }
-        }
-        self.commit(vec![(offset, event)]);
-    }
-
-    async fn end_transaction(&mut self) {
-        if self.open.is_empty() {
-            return;
-        }
-        let nth = self.rng.random_range(0..self.open.len());
-        let (transaction, mine) = self.open.swap_remove(nth);
-        if self.rng.random_bool(0.25) {
-            transaction.rollback().await.unwrap();
-        } else {
-            transaction.commit().await.unwrap();
-            self.commit(mine);
-        }
-    }
-
-    fn commit(&mut self, committed: Vec<(i64, Event)>) {
-        for (offset, event) in committed {
-            for model in &mut self.models {
-                model.arrive(offset, &event);
-            }
-            self.events.insert(offset, event);
+            Step::Extend { batch } => self.extend((*batch).into()).await,
+            Step::Die { worker } => self.die(usize::from(*worker) % WORKERS).await,
+            Step::Advance { spans } => self.advance(i64::from(*spans) * clock::SPAN).await,
+            Step::Skip { group: to, nth } => self.skip(group(to), (*nth).into()).await,
+            Step::Cancel { group: to, nth } => self.cancel(group(to), (*nth).into()).await,
+            Step::Redrive { group: nth, most } => self.redrive(group(nth), (*most).into()).await,
+            Step::Replay { group: nth, to } => self.replay(group(nth), *to).await,
+            Step::Bind { group: nth, rules } => self.bind(group(nth), *rules).await,
+            Step::PauseOrResume { group: nth } => self.pause_or_resume(group(nth)).await,
+            Step::Limit { most, per_prefix } => self.limit(*most, *per_prefix).await,
+            Step::NewGroup { latest, rules } => self.new_group(*latest, *rules).await,
+            Step::Read { most, commit } => self.read((*most).into(), *commit).await,
+            Step::RollSlot => self.operate("SELECT vulkan.roll_slot()".into()).await,
+            Step::Maintain => self.operate("SELECT * FROM vulkan.maintain()".into()).await,
         }
     }
 
+    async fn advance(&mut self, by: i64) {
+        self.operate(format!(
+            "SELECT vulkan_testing.advance(make_interval(secs => {by}))"
+        ))
+        .await;
+        self.clock += by;
+        self.open.iter_mut().for_each(|open| open.outlast(by));
+        for model in &mut self.models {
+            model.clock = self.clock;
+            model.reap();
+        }
+    }
+
+    /// Lets all that waits for its time be due.
     async fn all_due(&mut self) {
         self.db.all_due().await;
-        self.log.push("all due".into());
-        for event in self.events.values_mut() {
-            event.delayed = false;
-        }
-        // Not yet committed, and no longer to be told apart.
-        for (transaction, mine) in &mut self.open {
-            let sql = "UPDATE vulkan.events SET deliver_at = clock_timestamp()
-                       WHERE deliver_at > clock_timestamp()";
-            sqlx::query(sql).execute(&mut **transaction).await.unwrap();
-            mine.iter_mut().for_each(|(_, event)| event.delayed = false);
-        }
-        for model in &mut self.models {
-            model
-                .entries
-                .values_mut()
-                .for_each(|entry| entry.due = true);
-        }
+        let clock = self.clock;
+        self.events
+            .values_mut()
+            .for_each(|(_, due_at)| *due_at = clock.min(*due_at));
+        let entries = self.models.iter_mut();
+        entries
+            .flat_map(|model| model.entries.values_mut())
+            .for_each(|entry| entry.due_at = clock.min(entry.due_at));
     }
 
-    async fn skip(&mut self, group: usize) {
+    async fn skip(&mut self, group: usize, nth: usize) {
         let model = &mut self.models[group];
-        let offsets: Vec<i64> = model.entries.keys().copied().collect();
-        let Some(&offset) = offsets.choose(&mut self.rng) else {
+        let Some(offset) = nth_message(model, nth) else {
             return;
         };
         let entry = model.entries.get_mut(&offset).unwrap();
+        let was = status(entry.state);
         entry.state = State::Done;
         entry.storied = true;
         entry.asked = false;
-        let sql = format!(
-            "SELECT vulkan.skip('orders', '{}', {offset})",
-            model.group.name
-        );
-        self.operate(sql).await;
+        entry.lease_until = None;
+        let name = &model.group.name;
+        let sql = format!("SELECT vulkan.skip('orders', '{name}', {offset})");
+        assert_eq!(self.text(sql).await, was);
     }
 
-    async fn cancel(&mut self, group: usize) {
+    async fn cancel(&mut self, group: usize, nth: usize) {
         let model = &mut self.models[group];
-        let offsets: Vec<i64> = model.entries.keys().copied().collect();
-        let Some(&offset) = offsets.choose(&mut self.rng) else {
+        let Some(offset) = nth_message(model, nth) else {
             return;
         };
         let expected = model.cancel(offset);
         let name = &model.group.name;
         let sql = format!("SELECT vulkan.cancel('orders', '{name}', {offset}, 'no')");
-        self.log.push(sql.clone());
-        let was: String = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
-            .fetch_one(&self.db.pool)
-            .await
-            .unwrap();
-        assert_eq!(was, expected, "{:#?}", self.tail());
+        assert_eq!(self.text(sql).await, expected);
     }
 
     /// Tells the model that so many dead messages come back.
@@ -217,25 +181,25 @@ impl History {
         model.redrive(at_most, cursor, &passed_over, &self.events);
     }
 
-    async fn redrive(&mut self, group: usize) {
-        let at_most = self.rng.random_range(1..4);
+    async fn redrive(&mut self, group: usize, at_most: usize) {
         self.redriven(group, at_most).await;
         let name = &self.models[group].group.name;
         let sql = format!("SELECT vulkan.redrive('orders', '{name}', at_most => {at_most})");
         self.operate(sql).await;
     }
 
-    async fn replay(&mut self, group: usize) {
-        let model = &mut self.models[group];
-        let was = model.group.cursor().await;
-        let offsets: Vec<i64> = self.events.keys().copied().collect();
-        let position = match (self.rng.random_range(0..6), offsets.choose(&mut self.rng)) {
-            (0, _) | (_, None) => "to_position => 'latest'".into(),
-            (1, _) => "to_position => 'earliest'".into(),
-            (2, _) => "to_group => 'plain'".into(),
-            (_, Some(offset)) => format!("to_offset => {offset}"),
+    async fn replay(&mut self, group: usize, to: Position) {
+        let was = self.models[group].group.cursor().await;
+        let position = match to {
+            Position::Event(nth) if !self.events.is_empty() => {
+                let nth = usize::from(nth) % self.events.len();
+                format!("to_offset => {}", self.events.keys().nth(nth).unwrap())
+            }
+            Position::Latest | Position::Event(_) => "to_position => 'latest'".into(),
+            Position::Earliest => "to_position => 'earliest'".into(),
+            Position::Group => "to_group => 'plain'".into(),
         };
-        let name = model.group.name.clone();
+        let name = self.models[group].group.name.clone();
         self.operate(format!(
             "SELECT vulkan.replay('orders', '{name}', {position})"
         ))
@@ -245,8 +209,7 @@ impl History {
         model.replay(was, is, &self.events);
     }
 
-    async fn rebind(&mut self, group: usize) {
-        let rules = Rules::random(&mut self.rng);
+    async fn bind(&mut self, group: usize, rules: Rules) {
         let model = &mut self.models[group];
         let cursor = model.group.cursor().await;
         model.bind(cursor, rules, &self.events);
@@ -266,83 +229,67 @@ impl History {
             .await;
     }
 
-    pub(super) async fn operate(&mut self, sql: String) {
-        self.log.push(sql.clone());
+    async fn limit(&mut self, most: u8, per_prefix: u8) {
+        self.models[LIMITED].limits = Some((most.into(), per_prefix.into()));
+        self.operate(format!(
+            "SELECT vulkan.set_limits('orders', 'limited', {most}, {per_prefix})"
+        ))
+        .await;
+    }
+
+    async fn new_group(&mut self, latest: bool, rules: Rules) {
+        if self.models.len() == MOST_GROUPS {
+            return;
+        }
+        let start = if latest { self.lso().await } else { 0 };
+        let name = format!("group-{}", self.models.len());
+        let at = if latest { "latest" } else { "earliest" };
+        let json = rules.json();
+        self.operate(format!(
+            "SELECT vulkan.create_group('orders', '{name}', rules => '{json}', max_attempts => 2, start_at => '{at}')"
+        ))
+        .await;
+        let group = Group::create(&self.db.pool, &name).await;
+        let mut model = model(group, 2, 1).await;
+        model.clock = self.clock;
+        model.start = start;
+        model.cursor = start;
+        model.bind(-1, rules, &self.events);
+        self.models.push(model);
+    }
+
+    pub(super) async fn operate(&self, sql: String) {
+        let text = sql.clone();
         let done = sqlx::query(sqlx::AssertSqlSafe(sql))
             .execute(&self.db.pool)
             .await;
-        done.unwrap_or_else(|error| panic!("{error} after {:#?}", self.tail()));
+        done.unwrap_or_else(|error| panic!("{text}: {error}"));
     }
 
-    /// The last steps.
-    pub(super) fn tail(&self) -> &[String] {
-        &self.log[self.log.len().saturating_sub(25)..]
+    async fn text(&self, sql: String) -> String {
+        let text = sql.clone();
+        let answer = sqlx::query_scalar(sqlx::AssertSqlSafe(sql));
+        let answer = answer.fetch_one(&self.db.pool).await;
+        answer.unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
-    /// Holds the database against the model, and against itself.
-    async fn compare(&mut self) {
-        let violations: Vec<String> =
-            sqlx::query_scalar("SELECT consumer_group || ': ' || detail FROM vulkan.check()")
-                .fetch_all(&self.db.pool)
-                .await
-                .unwrap();
-        assert!(
-            violations.is_empty(),
-            "{violations:#?} after {:#?}",
-            self.tail()
-        );
-        let rows: Vec<(String, i64, String, i32)> = sqlx::query_as(
-            "SELECT consumer_group, event_offset, status, attempts FROM vulkan.deliveries",
-        )
-        .fetch_all(&self.db.pool)
-        .await
-        .unwrap();
-        for model in &self.models {
-            model.assert_limits();
-            let name = &model.group.name;
-            let found: BTreeMap<_, _> = rows
-                .iter()
-                .filter(|(group, ..)| group == name)
-                .map(|(_, offset, status, attempts)| (*offset, shown(status, *attempts)))
-                .collect();
-            let expected: BTreeMap<_, _> = model
-                .entries
-                .iter()
-                .map(|(offset, entry)| (*offset, shown(status(entry.state), entry.attempts)))
-                .collect();
-            for offset in found.keys().chain(expected.keys()) {
-                let (found, expected) = (found.get(offset), expected.get(offset));
-                let entry = model.entries.get(offset);
-                assert_eq!(
-                    found,
-                    expected,
-                    "{offset} of {name}: {entry:?} {:#?}",
-                    self.tail()
-                );
-            }
-        }
-        let unlike: Vec<(i64, String)> = sqlx::query_as(
-            "SELECT coalesce(i.\"offset\", d.event_offset), concat_ws(' ', i, d)
-             FROM (SELECT e.\"offset\", i.* FROM vulkan.events e, vulkan.inspect(e.\"offset\") i) i
-             FULL JOIN vulkan.deliveries d
-                 ON d.event_offset = i.\"offset\" AND d.consumer_group = i.consumer_group
-             WHERE (i.status, i.attempts, i.last_error, i.worker, i.lease_until) IS DISTINCT FROM
-                   (d.status, d.attempts, d.last_error, d.worker, d.lease_until)",
-        )
-        .fetch_all(&self.db.pool)
-        .await
-        .unwrap();
-        assert!(
-            unlike.is_empty(),
-            "inspect() differs: {unlike:?} after {:#?}",
-            self.tail()
-        );
+    pub(super) async fn newest_offset(&self) -> i64 {
+        self.db
+            .value("SELECT last_value FROM vulkan.offset_seq")
+            .await
+    }
+
+    /// The last stable offset, as it ought to be.
+    pub(super) async fn lso(&self) -> i64 {
+        let newest = self.newest_offset().await;
+        let floors = self.open.iter().filter_map(Publisher::floor);
+        floors.min().map_or(newest, |floor| floor.min(newest))
     }
 
     /// Lets everything come to its end, and asserts that nothing was lost.
-    pub(super) async fn finish(mut self) {
+    pub(super) async fn finish(&mut self) {
         while !self.open.is_empty() {
-            self.end_transaction().await;
+            self.end(0, true).await;
         }
         for group in 0..self.models.len() {
             if self.models[group].paused {
@@ -351,7 +298,7 @@ impl History {
         }
         self.batches.clear();
         for worker in 0..WORKERS {
-            self.lose_leases(worker).await;
+            self.die(worker).await;
         }
         loop {
             self.all_due().await;
@@ -365,6 +312,7 @@ impl History {
                 break;
             }
         }
+        self.read(1_000, true).await;
     }
 
     /// A dead message that blocks its key would hold it for ever.
@@ -377,16 +325,42 @@ impl History {
     }
 }
 
-fn status(state: State) -> &'static str {
+/// A group that has begun at the beginning, and takes everything.
+async fn model(group: Group, max_attempts: i32, lease: u8) -> Model {
+    let lease = clock::after(lease);
+    let sql = "UPDATE vulkan.groups SET lease = make_interval(secs => $1) WHERE group_id = $2";
+    sqlx::query(sql)
+        .bind(lease as f64)
+        .bind(group.id)
+        .execute(&group.pool)
+        .await
+        .unwrap();
+    Model {
+        group,
+        blocks: false,
+        paused: false,
+        max_attempts,
+        lease,
+        clock: 0,
+        start: -1,
+        cursor: 0,
+        limits: None,
+        entries: BTreeMap::new(),
+        bindings: vec![(-1, Rules::All)],
+        held: HashMap::new(),
+    }
+}
+
+fn nth_message(model: &Model, nth: usize) -> Option<i64> {
+    let nth = nth % model.entries.len().max(1);
+    model.entries.keys().nth(nth).copied()
+}
+
+pub(super) fn status(state: State) -> &'static str {
     match state {
         State::Ready => "ready",
         State::Processing(_) => "processing",
         State::Done => "done",
         State::Dead => "dead",
     }
-}
-
-/// How many attempts a done message took is not kept for all of them.
-fn shown(status: &str, attempts: i32) -> (String, i32) {
-    (status.into(), if status == "done" { 0 } else { attempts })
 }

@@ -1,9 +1,12 @@
 //! What a group ought to be like, kept without looking at its tables.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::event::{Event, Rules};
 use crate::support::{Group, Message};
+
+/// What is committed: each event, and when it may be handed out.
+pub(super) type Log = BTreeMap<i64, (Event, i64)>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -18,12 +21,17 @@ pub(super) enum State {
 pub(super) struct Entry {
     pub(super) state: State,
     pub(super) attempts: i32,
-    pub(super) due: bool,
+    /// When it may be handed out, by the clock of the history.
+    pub(super) due_at: i64,
     pub(super) key: Option<String>,
     /// It failed before: it has a row of its own, which a replay forwards leaves.
     pub(super) storied: bool,
     /// It came back out of turn, so the later ones of its key may be ahead of it.
     pub(super) late: bool,
+    /// In work under a lease of its own, until then.
+    pub(super) lease_until: Option<i64>,
+    /// Done in a transaction of its handler's, under this token.
+    pub(super) completed: Option<i64>,
     /// In work, and asked to stop.
     pub(super) asked: bool,
     /// Dead because it was cancelled: its key goes on.
@@ -34,10 +42,22 @@ pub(super) struct Entry {
 #[derive(Clone, Debug)]
 pub(super) struct Held {
     pub(super) worker: usize,
-    /// The claim's end, while it is open.
-    pub(super) claim_hi: Option<i64>,
+    /// The claim, while it is open.
+    pub(super) claim: Option<Claim>,
     /// The keys whose lanes it holds, and the run of each.
-    pub(super) lanes: HashMap<String, Vec<i64>>,
+    pub(super) lanes: BTreeMap<String, Run>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Claim {
+    pub(super) hi: i64,
+    pub(super) lease_until: i64,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Run {
+    pub(super) offsets: Vec<i64>,
+    pub(super) lease_until: i64,
 }
 
 #[derive(Clone)]
@@ -46,6 +66,13 @@ pub(super) struct Model {
     pub(super) blocks: bool,
     pub(super) paused: bool,
     pub(super) max_attempts: i32,
+    /// How long a lease lasts.
+    pub(super) lease: i64,
+    /// What time it is.
+    pub(super) clock: i64,
+    /// Where the group began, and the highest cursor seen since it was last set.
+    pub(super) start: i64,
+    pub(super) cursor: i64,
     /// How many messages are in work at once at most, and how many of them keyed: all keys have one prefix.
     pub(super) limits: Option<(usize, usize)>,
     pub(super) entries: BTreeMap<i64, Entry>,
@@ -55,21 +82,25 @@ pub(super) struct Model {
 }
 
 impl Model {
+    /// Whether the event is a message of the group.
+    pub(super) fn wants(&self, offset: i64, event: &Event) -> bool {
+        let mut bindings = self.bindings.iter();
+        let (_, rules) = bindings.rfind(|(from, _)| *from < offset).unwrap();
+        rules.matches(event)
+    }
+
     /// Takes in an event that is committed, if a binding wants it.
-    pub(super) fn arrive(&mut self, offset: i64, event: &Event) {
-        let (_, rules) = *self
-            .bindings
-            .iter()
-            .rfind(|(from, _)| *from < offset)
-            .unwrap();
-        if rules.matches(event) {
+    pub(super) fn arrive(&mut self, offset: i64, event: &Event, due_at: i64) {
+        if self.wants(offset, event) && offset > self.start {
             let entry = Entry {
                 state: State::Ready,
                 attempts: 0,
-                due: !event.delayed,
-                key: event.key.clone(),
+                due_at,
+                key: event.key(),
                 storied: false,
                 late: false,
+                lease_until: None,
+                completed: None,
                 asked: false,
                 cancelled: false,
             };
@@ -77,12 +108,12 @@ impl Model {
         }
     }
 
-    pub(super) fn bind(&mut self, from: i64, rules: Rules, events: &BTreeMap<i64, Event>) {
+    pub(super) fn bind(&mut self, from: i64, rules: Rules, events: &Log) {
         self.bindings.retain(|(other, _)| *other < from);
         self.bindings.push((from, rules));
         let skipped = self.entries.split_off(&(from + 1));
-        for (offset, event) in events.range(from + 1..) {
-            self.arrive(*offset, event);
+        for (offset, (event, due_at)) in events.range(from + 1..) {
+            self.arrive(*offset, event, *due_at);
         }
         // Skipped or cancelled before their turn.
         let ended = |entry: &Entry| matches!(entry.state, State::Done | State::Dead);
@@ -101,39 +132,116 @@ impl Model {
             let entry = self.entries.get(&message.offset);
             let entry = entry.unwrap_or_else(|| panic!("no message of the group: {message:?}"));
             assert_eq!(entry.state, State::Ready, "{message:?} {entry:?}");
-            assert!(entry.due, "not due: {message:?} {entry:?}");
+            assert!(
+                entry.due_at <= self.clock,
+                "not due: {message:?} {entry:?} at {}",
+                self.clock
+            );
             assert_eq!(message.attempt, entry.attempts + 1, "{message:?}");
             assert_eq!(message.partition_key, entry.key);
             assert_eq!(message.lane.is_some(), entry.key.is_some());
             self.assert_turn(message);
+            let lease_until = self.clock + self.lease;
             let entry = self.entries.get_mut(&message.offset).unwrap();
             entry.state = State::Processing(message.token);
             entry.attempts += 1;
+            entry.lease_until = None;
             let held = self.held.entry(message.token).or_insert_with(|| Held {
                 worker,
-                claim_hi: None,
-                lanes: HashMap::new(),
+                claim: None,
+                lanes: BTreeMap::new(),
             });
-            held.claim_hi = message.claim_hi;
+            held.claim = message.claim_hi.map(|hi| Claim { hi, lease_until });
             if let Some(key) = &message.partition_key {
-                held.lanes
-                    .entry(key.clone())
-                    .or_default()
-                    .push(message.offset);
+                let run = held.lanes.entry(key.clone()).or_default();
+                run.offsets.push(message.offset);
+                run.lease_until = lease_until;
+            } else if message.claim_hi.is_none() {
+                entry.lease_until = Some(lease_until);
+            }
+        }
+        if let (Some((most, _)), false) = (self.limits, messages.is_empty()) {
+            assert!(self.in_work().count() <= most, "{messages:?}");
+        }
+    }
+
+    /// Asserts that a claim which brought nothing had nothing to bring.
+    pub(super) fn assert_drained(&self, lso: i64) {
+        if self.paused || self.limits.is_some() {
+            return;
+        }
+        let mut keys: Vec<&str> = Vec::new();
+        for (offset, entry) in self.entries.range(..=lso) {
+            let waits = entry.state == State::Ready && entry.due_at <= self.clock;
+            let Some(key) = &entry.key else {
+                assert!(
+                    !waits,
+                    "{offset} waits, and nothing is handed out: {entry:?}"
+                );
+                continue;
+            };
+            // Only the first of a key, unless some of it came back out of turn: then which is first is the engine's business.
+            let unsettled = matches!(entry.state, State::Ready | State::Processing(_));
+            let blocks = self.blocks && entry.state == State::Dead && !entry.cancelled;
+            if (unsettled || blocks) && !keys.contains(&key.as_str()) {
+                keys.push(key);
+                assert!(
+                    !waits || self.is_disordered(key) || self.is_in_work(key),
+                    "{offset} waits, and nothing is handed out: {entry:?}"
+                );
             }
         }
     }
 
-    /// No more in work than the limits allow.
-    pub(super) fn assert_limits(&self) {
-        let Some((most, most_keyed)) = self.limits else {
-            return;
-        };
+    /// Whether messages of the key came back out of turn.
+    pub(super) fn is_disordered(&self, key: &str) -> bool {
+        let mut entries = self.of_key(key);
+        entries.any(|(_, entry)| entry.late)
+    }
+
+    fn is_in_work(&self, key: &str) -> bool {
+        let mut held = self.held.values();
+        held.any(|held| held.lanes.contains_key(key))
+    }
+
+    pub(super) fn of_key(&self, key: &str) -> impl Iterator<Item = (&i64, &Entry)> {
+        let entries = self.entries.iter();
+        entries.filter(move |(_, entry)| entry.key.as_deref() == Some(key))
+    }
+
+    fn in_work(&self) -> impl Iterator<Item = &Entry> {
         let entries = self.entries.values();
-        let in_work = entries.filter(|entry| matches!(entry.state, State::Processing(_)));
-        let (keyed, unkeyed): (Vec<_>, Vec<_>) = in_work.partition(|entry| entry.key.is_some());
-        assert!(keyed.len() <= most_keyed, "{keyed:?}");
-        assert!(keyed.len() + unkeyed.len() <= most, "{keyed:?} {unkeyed:?}");
+        entries.filter(|entry| matches!(entry.state, State::Processing(_)))
+    }
+
+    /// The keys that wait for a message which failed: that message, and why.
+    pub(super) fn blocked_keys(&self) -> BTreeMap<String, (i64, &'static str)> {
+        let mut blocked = BTreeMap::new();
+        let keys: BTreeSet<&String> = self
+            .entries
+            .values()
+            .filter_map(|e| e.key.as_ref())
+            .collect();
+        for key in keys {
+            if self.is_in_work(key) {
+                continue;
+            }
+            let first = self.of_key(key).find(|(offset, entry)| {
+                **offset <= self.cursor
+                    && (entry.state == State::Ready
+                        || (self.blocks && entry.state == State::Dead && !entry.cancelled))
+            });
+            match first {
+                Some((offset, entry)) if entry.state == State::Dead => {
+                    blocked.insert(key.clone(), (*offset, "dead"));
+                }
+                Some((offset, entry)) if entry.storied && entry.due_at > self.clock => {
+                    blocked.insert(key.clone(), (*offset, "backoff"));
+                }
+                _ => {}
+            }
+        }
+        blocked
     }
 
     /// One key, one message at a time, in log order.
@@ -164,7 +272,7 @@ impl Model {
     pub(super) fn holds_claim(&self, token: i64) -> bool {
         self.held
             .get(&token)
-            .is_some_and(|held| held.claim_hi.is_some())
+            .is_some_and(|held| held.claim.is_some())
     }
 
     pub(super) fn holds_lane(&self, token: i64, key: &str) -> bool {
@@ -174,10 +282,11 @@ impl Model {
     }
 
     /// Applies an outcome to a message in hand; the status it comes to.
-    pub(super) fn apply(&mut self, offset: i64, outcome: &str, due: bool) -> &'static str {
+    pub(super) fn apply(&mut self, offset: i64, outcome: &str, due_at: i64) -> &'static str {
         let max_attempts = self.max_attempts;
         let entry = self.entries.get_mut(&offset).unwrap();
-        entry.due = true;
+        entry.due_at = self.clock;
+        entry.lease_until = None;
         let (state, verdict) = match outcome {
             "done" | "progress" => (State::Done, "done"),
             _ if entry.asked => {
@@ -195,7 +304,7 @@ impl Model {
         entry.asked = false;
         if outcome != "release" || state == State::Dead {
             entry.storied |= state != State::Done;
-            entry.due = due || state != State::Ready;
+            entry.due_at = due_at;
         }
         entry.state = state;
         verdict
@@ -204,13 +313,13 @@ impl Model {
     /// Gives the rest of a lane's run back.
     pub(super) fn give_lane_back(&mut self, token: i64, key: &str) {
         let held = self.held.get_mut(&token).unwrap();
-        for offset in held.lanes.remove(key).unwrap() {
+        for offset in held.lanes.remove(key).unwrap().offsets {
             if self.in_hand(offset, token) {
                 // It was handed out, but its attempt had not begun.
                 if self.entries[&offset].asked {
                     self.entries.get_mut(&offset).unwrap().attempts -= 1;
                 }
-                self.apply(offset, "release", true);
+                self.apply(offset, "release", self.clock);
             }
         }
     }
@@ -234,29 +343,82 @@ impl Model {
         }
     }
 
-    /// The lease of all that a worker holds is lost, except of what was extended: messages by
-    /// token, with the key of the keyed ones.
-    pub(super) fn reap(&mut self, worker: usize, extended: &[(i64, Option<String>)]) {
+    /// All leases of a worker end now.
+    pub(super) fn expire(&mut self, worker: usize) {
+        let clock = self.clock;
+        let mine: Vec<i64> = self
+            .held
+            .iter()
+            .filter(|(_, held)| held.worker == worker)
+            .map(|(token, _)| *token)
+            .collect();
+        for token in mine {
+            for offset in self.unkeyed_in_hand(token) {
+                let lease = &mut self.entries.get_mut(&offset).unwrap().lease_until;
+                *lease = lease.map(|_| clock);
+            }
+            let held = self.held.get_mut(&token).unwrap();
+            held.claim
+                .iter_mut()
+                .for_each(|claim| claim.lease_until = clock);
+            held.lanes
+                .values_mut()
+                .for_each(|run| run.lease_until = clock);
+        }
+    }
+
+    /// Takes back what has outlived its lease.
+    pub(super) fn reap(&mut self) {
+        let clock = self.clock;
         let tokens: Vec<i64> = self.held.keys().copied().collect();
         for token in tokens {
             let held = self.held[&token].clone();
-            if held.worker != worker {
-                continue;
-            }
-            for (key, run) in &held.lanes {
-                if extended.contains(&(token, Some(key.clone()))) {
-                    continue;
-                }
-                if let Some(first) = run.iter().find(|offset| self.in_hand(**offset, token)) {
-                    self.apply(*first, "retry", true);
+            for (key, run) in held
+                .lanes
+                .iter()
+                .filter(|(_, run)| run.lease_until <= clock)
+            {
+                if let Some(first) = run.offsets.iter().find(|o| self.in_hand(**o, token)) {
+                    self.apply(*first, "retry", clock);
                 }
                 self.give_lane_back(token, key);
             }
-            if !extended.contains(&(token, None)) {
-                self.held.get_mut(&token).unwrap().claim_hi = None;
-                for offset in self.unkeyed_in_hand(token) {
-                    self.apply(offset, "retry", true);
+            let lost = held.claim.is_some_and(|claim| claim.lease_until <= clock);
+            if lost {
+                self.held.get_mut(&token).unwrap().claim = None;
+            }
+            for offset in self.unkeyed_in_hand(token) {
+                match self.entries[&offset].lease_until {
+                    Some(until) if until <= clock => {}
+                    None if lost => {}
+                    _ => continue,
                 }
+                self.apply(offset, "retry", clock);
+            }
+        }
+    }
+
+    /// A worker extends the leases of messages: of those that it still has.
+    pub(super) fn extend(&mut self, messages: &[Message]) {
+        let until = self.clock + self.lease;
+        for message in messages {
+            let (offset, token) = (message.offset, message.token);
+            let in_hand = self.in_hand(offset, token);
+            let Some(held) = self.held.get_mut(&token) else {
+                continue;
+            };
+            if let Some(key) = &message.partition_key {
+                if let Some(run) = held.lanes.get_mut(key) {
+                    run.lease_until = until;
+                }
+                continue;
+            }
+            if let Some(claim) = &mut held.claim {
+                claim.lease_until = until;
+            }
+            if in_hand {
+                let lease = &mut self.entries.get_mut(&offset).unwrap().lease_until;
+                *lease = lease.map(|_| until);
             }
         }
     }
@@ -269,7 +431,9 @@ impl Model {
         in_hand.map(|(offset, _)| *offset).collect()
     }
 
-    pub(super) fn replay(&mut self, was: i64, is: i64, events: &BTreeMap<i64, Event>) {
+    pub(super) fn replay(&mut self, was: i64, is: i64, events: &Log) {
+        self.cursor = is;
+        self.start = self.start.min(is);
         if is == was {
             return;
         }
@@ -289,11 +453,11 @@ impl Model {
             for key in keys {
                 self.give_lane_back(token, &key);
             }
-            let claim_hi = &mut self.held.get_mut(&token).unwrap().claim_hi;
-            if claim_hi.is_some_and(|hi| is < hi) {
-                *claim_hi = None;
+            let claim = &mut self.held.get_mut(&token).unwrap().claim;
+            if claim.is_some_and(|claim| is < claim.hi) {
+                *claim = None;
                 for offset in self.unkeyed_in_hand(token) {
-                    self.apply(offset, "snooze", true);
+                    self.apply(offset, "snooze", self.clock);
                 }
             }
         }
@@ -334,7 +498,7 @@ impl Model {
         at_most: usize,
         cursor: i64,
         passed_over: &[i64],
-        events: &BTreeMap<i64, Event>,
+        events: &Log,
     ) {
         let dead = self.entries.iter();
         let dead: Vec<i64> = dead
@@ -345,13 +509,14 @@ impl Model {
         for offset in dead {
             if offset > cursor {
                 self.entries.remove(&offset);
-                self.arrive(offset, &events[&offset]);
+                let (event, due_at) = &events[&offset];
+                self.arrive(offset, event, *due_at);
                 continue;
             }
             let entry = self.entries.get_mut(&offset).unwrap();
             entry.state = State::Ready;
             entry.attempts = 0;
-            entry.due = true;
+            entry.due_at = self.clock;
             entry.late = true;
             entry.cancelled = false;
         }

@@ -1,11 +1,12 @@
-use std::collections::HashSet;
+//! Workers: claims held open, settled in part, late, twice, or not at all.
 
-use rand::RngExt;
-use rand::seq::IndexedRandom;
+use std::collections::BTreeSet;
 
+use super::clock;
 use super::history::History;
-use super::model::Held;
-use crate::support::{Message, Settlement};
+use super::model::{Model, State};
+use super::step::Outcome;
+use crate::support::{Message, Settlement, Verdict};
 
 pub(super) const WORKERS: usize = 3;
 
@@ -13,50 +14,71 @@ pub(super) const WORKERS: usize = 3;
 #[derive(Clone, Debug)]
 pub(super) struct Batch {
     group: usize,
-    worker: usize,
     messages: Vec<Message>,
+}
+
+/// What a settlement should answer, and what of it goes on.
+#[derive(Default)]
+struct Expected {
+    verdicts: Vec<(Option<i64>, &'static str)>,
+    left: Vec<Message>,
+}
+
+impl Outcome {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Progress => "progress",
+            Self::Running => "running",
+            Self::Retry(_) => "retry",
+            Self::Snooze(_) => "snooze",
+            Self::Release => "release",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// In seconds.
+    fn delay(self) -> i64 {
+        match self {
+            Self::Retry(spans @ 1..) | Self::Snooze(spans @ 1..) => clock::after(spans),
+            _ => 0,
+        }
+    }
 }
 
 impl History {
     pub(super) async fn claim(&mut self, group: usize, worker: usize, at_most: i32) {
-        let messages = self.models[group]
-            .group
-            .claim_as(&format!("w{worker}"), at_most)
-            .await;
-        self.log.push(format!(
-            "{} claimed by {worker}: {:?}",
-            self.models[group].group.name,
-            messages
-                .iter()
-                .map(|m| (m.offset, m.token))
-                .collect::<Vec<_>>()
-        ));
-        self.models[group].handed_out(worker, &messages);
-        if !messages.is_empty() {
-            self.batches.push(Batch {
-                group,
-                worker,
-                messages,
-            });
+        let lso = self.lso().await;
+        let model = &mut self.models[group];
+        let messages = model.group.claim_as(&format!("w{worker}"), at_most).await;
+        model.handed_out(worker, &messages);
+        if messages.is_empty() {
+            model.assert_drained(lso);
+        } else {
+            self.batches.push(Batch { group, messages });
         }
     }
 
-    /// Settles some batch, late or in time; what runs on becomes a batch again.
-    pub(super) async fn settle(&mut self) {
+    pub(super) async fn settle(
+        &mut self,
+        nth: usize,
+        outcomes: &[Outcome],
+        at: usize,
+        again: bool,
+    ) {
         if self.batches.is_empty() {
             return;
         }
-        let nth = self.rng.random_range(0..self.batches.len());
+        let nth = nth % self.batches.len();
         let batch = self.batches.swap_remove(nth);
-        self.settle_batch(batch, false).await;
+        self.settle_batch(batch, outcomes, at, again).await;
     }
 
-    async fn settle_batch(&mut self, batch: Batch, all_done: bool) {
+    async fn settle_batch(&mut self, batch: Batch, outcomes: &[Outcome], at: usize, again: bool) {
         let model = &mut self.models[batch.group];
         let mut settlement = Settlement::closing(&batch.messages);
-        let mut expected = Vec::new();
-        let mut left = Vec::new();
-        let claims: HashSet<i64> = batch
+        let mut expected = Expected::default();
+        let claims: BTreeSet<i64> = batch
             .messages
             .iter()
             .filter(|m| m.claim_hi.is_some())
@@ -64,167 +86,107 @@ impl History {
             .collect();
         for token in &claims {
             if !model.holds_claim(*token) {
-                expected.push((None, "stale"));
+                expected.verdicts.push((None, "stale"));
             }
         }
+        let mut outcomes = outcomes.iter().copied().cycle();
         for message in batch.messages.iter().filter(|m| m.lane.is_none()) {
-            let outcomes = [
-                "done", "done", "done", "retry", "dead", "snooze", "release", "running",
-            ];
-            let outcome = if all_done {
-                "done"
-            } else {
-                outcomes.choose(&mut self.rng).unwrap()
+            let outcome = match outcomes.next().unwrap() {
+                Outcome::Progress => Outcome::Done,
+                outcome => outcome,
             };
-            let due = self.rng.random();
-            let in_hand = model.in_hand(message.offset, message.token);
-            let implied = message.claim_hi.is_some() && outcome == "done";
+            // Those that a claim implies need no item.
+            let implied = message.claim_hi.is_some() && matches!(outcome, Outcome::Done);
             if !implied {
-                let delay = if due { 0.0 } else { 86_400.0 };
-                settlement = settlement.item_after(message, outcome, Some(delay));
+                settlement =
+                    settlement.item_after(message, outcome.name(), Some(outcome.delay() as f64));
             }
-            if !in_hand {
-                if !implied {
-                    expected.push((Some(message.offset), "stale"));
-                }
-            } else if outcome == "running" {
-                expected.push((Some(message.offset), "running"));
-                left.push(message.clone());
-            } else if model.apply(message.offset, outcome, due) != "done" {
-                let state = model.entries[&message.offset].state;
-                let dead = state == super::model::State::Dead;
-                expected.push((Some(message.offset), if dead { "dead" } else { "ready" }));
-            }
+            expect_message(model, message, outcome, implied, &mut expected);
         }
-        let mut lanes: Vec<&String> = batch
-            .messages
-            .iter()
-            .filter_map(|m| m.partition_key.as_ref())
-            .collect();
-        lanes.sort_unstable();
-        lanes.dedup();
-        for key in lanes {
-            let run: Vec<&Message> = batch
-                .messages
-                .iter()
-                .filter(|m| m.partition_key.as_ref() == Some(key))
-                .collect();
-            let outcomes = [
-                "done", "done", "progress", "retry", "dead", "snooze", "release",
-            ];
-            let outcome = if all_done {
-                &"done"
-            } else {
-                outcomes.choose(&mut self.rng).unwrap()
+        for (key, run) in runs(&batch.messages) {
+            let outcome = match outcomes.next().unwrap() {
+                Outcome::Running => Outcome::Release,
+                outcome => outcome,
             };
-            let at = if all_done {
+            // 255 stands for the end of any run.
+            let nth = if at == 255 {
                 run.len() - 1
             } else {
-                self.rng.random_range(0..run.len())
+                at % run.len()
             };
-            let whole = *outcome == "progress" && at + 1 == run.len();
-            let outcome = if whole { "done" } else { outcome };
-            let due = self.rng.random();
-            let delay = if due { 0.0 } else { 86_400.0 };
-            let message = run[at];
-            settlement = settlement.item_after(message, outcome, Some(delay));
-            if !model.holds_lane(message.token, key) {
-                expected.push((Some(message.offset), "stale"));
-                continue;
-            }
-            for before in &run[..at] {
-                if model.in_hand(before.offset, before.token) {
-                    model.apply(before.offset, "done", true);
-                }
-            }
-            if model.in_hand(message.offset, message.token) {
-                let verdict = model.apply(message.offset, outcome, due);
-                if verdict != "done" {
-                    expected.push((Some(message.offset), verdict));
-                }
-            } else if !matches!(outcome, "done" | "progress") {
-                expected.push((Some(message.offset), "stale"));
-            }
-            if outcome == "progress" {
-                left.extend(run[at + 1..].iter().map(|m| (*m).clone()));
-            } else {
-                model.give_lane_back(message.token, key);
-            }
+            let whole = matches!(outcome, Outcome::Progress) && nth + 1 == run.len();
+            let outcome = if whole { Outcome::Done } else { outcome };
+            settlement =
+                settlement.item_after(run[nth], outcome.name(), Some(outcome.delay() as f64));
+            expect_lane(model, &key, &run, nth, outcome, &mut expected);
         }
         let verdicts = model.group.settle(&settlement).await;
-        self.log
-            .push(format!("{} settled: {settlement:?}", model.group.name));
         for token in claims {
             if let Some(held) = model.held.get_mut(&token) {
-                held.claim_hi = None;
+                held.claim = None;
             }
         }
-        let mut found: Vec<_> = verdicts
-            .iter()
-            .map(|v| (v.offset, v.verdict.as_str()))
-            .collect();
-        found.sort_unstable();
-        expected.sort_unstable();
-        assert_eq!(
-            found,
-            expected,
-            "{:#?}",
-            &self.log[self.log.len().saturating_sub(25)..]
-        );
-        for message in &mut left {
-            let verdict = verdicts
-                .iter()
-                .find(|v| v.offset == Some(message.offset) && v.verdict == "running");
+        assert_verdicts(&verdicts, expected.verdicts);
+        for message in &mut expected.left {
             message.claim_hi = None;
-            if verdict.is_some() {
-                model.held.entry(message.token).or_insert_with(|| Held {
-                    worker: batch.worker,
-                    claim_hi: None,
-                    lanes: Default::default(),
-                });
-            }
         }
-        if !left.is_empty() {
+        if !expected.left.is_empty() {
             self.batches.push(Batch {
-                messages: left,
+                messages: expected.left,
                 ..batch
             });
-        } else if self.rng.random_bool(0.2) && !all_done {
-            // A zombie, which settles the same once more.
+        } else if again {
             self.batches.push(batch);
         }
     }
 
-    /// A worker's leases run out; one of its batches may be extended in time.
-    pub(super) async fn lose_leases(&mut self, worker: usize) {
-        for table in ["claims", "exceptions", "lanes"] {
-            self.operate(format!(
-                "UPDATE vulkan.{table} SET lease_until = clock_timestamp() - interval '1 second'
-                 WHERE worker = 'w{worker}' AND lease_until IS NOT NULL"
-            ))
+    pub(super) async fn complete(&mut self, batch: usize, nth: usize, commit: bool) {
+        if self.batches.is_empty() {
+            return;
+        }
+        let batch = &self.batches[batch % self.batches.len()];
+        let model = &mut self.models[batch.group];
+        let mut message = &batch.messages[nth % batch.messages.len()];
+        // The runner of a lane goes from message to message.
+        if message.lane.is_some() {
+            let mut run = batch.messages.iter().filter(|m| m.lane == message.lane);
+            let first = run.find(|m| model.in_hand(m.offset, m.token));
+            message = first.unwrap_or(message);
+        }
+        let mut transaction = self.db.pool.begin().await.unwrap();
+        let done = sqlx::query("SELECT vulkan.complete($1, $2, $3, $4)")
+            .bind(model.group.id)
+            .bind(message.offset)
+            .bind(message.token)
+            .bind(message.lane)
+            .execute(&mut *transaction)
             .await;
+        let held = model.in_hand(message.offset, message.token);
+        assert_eq!(done.is_ok(), held, "{message:?}: {done:?}");
+        if let Err(error) = done {
+            let code = error.as_database_error().unwrap().code().unwrap();
+            assert_eq!(code, "VK007");
+            return;
         }
-        let mine: Vec<Batch> = self
-            .batches
-            .iter()
-            .filter(|b| b.worker == worker)
-            .cloned()
-            .collect();
-        let extended = mine.choose(&mut self.rng).filter(|_| worker != 0);
-        if let Some(batch) = extended {
-            self.extend(batch).await;
+        if !commit {
+            transaction.rollback().await.unwrap();
+            return;
         }
-        self.operate("SELECT vulkan.reap()".into()).await;
-        for (group, model) in self.models.iter_mut().enumerate() {
-            let kept = extended.filter(|batch| batch.group == group);
-            let kept = kept.iter().flat_map(|batch| &batch.messages);
-            let kept: Vec<_> = kept.map(|m| (m.token, m.partition_key.clone())).collect();
-            model.reap(worker, &kept);
-        }
+        transaction.commit().await.unwrap();
+        let entry = model.entries.get_mut(&message.offset).unwrap();
+        entry.state = State::Done;
+        entry.storied = true;
+        entry.asked = false;
+        entry.lease_until = None;
+        entry.completed = Some(message.token);
     }
 
-    async fn extend(&mut self, batch: &Batch) {
-        let model = &self.models[batch.group];
+    pub(super) async fn extend(&mut self, batch: usize) {
+        if self.batches.is_empty() {
+            return;
+        }
+        let batch = &self.batches[batch % self.batches.len()];
+        let model = &mut self.models[batch.group];
         let messages = &batch.messages;
         let mut expected: Vec<i64> = messages
             .iter()
@@ -244,8 +206,24 @@ impl History {
                 .fetch_all(&self.db.pool)
                 .await
                 .unwrap();
-        self.log.push(format!("extended {messages:?}"));
-        assert_eq!(lost, expected, "{:#?}", self.tail());
+        assert_eq!(lost, expected, "lost leases of {messages:?}");
+        model.extend(messages);
+    }
+
+    /// A worker's leases run out, all of them.
+    pub(super) async fn die(&mut self, worker: usize) {
+        for table in ["claims", "exceptions", "lanes"] {
+            self.operate(format!(
+                "UPDATE vulkan.{table} SET lease_until = clock_timestamp() - interval '1 second'
+                 WHERE worker = 'w{worker}' AND lease_until IS NOT NULL"
+            ))
+            .await;
+        }
+        self.operate("SELECT vulkan.reap()".into()).await;
+        for model in &mut self.models {
+            model.expire(worker);
+            model.reap();
+        }
     }
 
     /// Takes and finishes all there is for a group.
@@ -257,7 +235,107 @@ impl History {
                 return;
             }
             let batch = self.batches.pop().unwrap();
-            self.settle_batch(batch, true).await;
+            self.settle_batch(batch, &[Outcome::Done], 255, false).await;
         }
     }
+}
+
+/// The runs of a batch, by key.
+fn runs(messages: &[Message]) -> Vec<(String, Vec<&Message>)> {
+    let keys = messages.iter().filter_map(|m| m.partition_key.as_ref());
+    let keys: BTreeSet<&String> = keys.collect();
+    let of = |key: &String| {
+        let run = messages.iter();
+        run.filter(|m| m.partition_key.as_ref() == Some(key))
+            .collect()
+    };
+    keys.into_iter().map(|key| (key.clone(), of(key))).collect()
+}
+
+fn expect_message(
+    model: &mut Model,
+    message: &Message,
+    outcome: Outcome,
+    implied: bool,
+    expected: &mut Expected,
+) {
+    let (offset, token) = (message.offset, message.token);
+    if !model.in_hand(offset, token) {
+        let entry = model.entries.get(&offset);
+        let said = entry.is_some_and(|entry| entry.completed == Some(token))
+            && matches!(outcome, Outcome::Done);
+        if !implied && !said {
+            expected.verdicts.push((Some(offset), "stale"));
+        }
+        return;
+    }
+    if matches!(outcome, Outcome::Running) {
+        let until = model.clock + model.lease;
+        model.entries.get_mut(&offset).unwrap().lease_until = Some(until);
+        expected.verdicts.push((Some(offset), "running"));
+        expected.left.push(message.clone());
+        return;
+    }
+    let due_at = model.clock + outcome.delay();
+    let verdict = model.apply(offset, outcome.name(), due_at);
+    if verdict != "done" {
+        expected.verdicts.push((Some(offset), verdict));
+    }
+}
+
+fn expect_lane(
+    model: &mut Model,
+    key: &str,
+    run: &[&Message],
+    nth: usize,
+    outcome: Outcome,
+    expected: &mut Expected,
+) {
+    let message = run[nth];
+    let (offset, token) = (message.offset, message.token);
+    let succeeded = matches!(outcome, Outcome::Done | Outcome::Progress);
+    if !model.holds_lane(token, key) {
+        expected.verdicts.push((Some(offset), "stale"));
+        return;
+    }
+    for before in &run[..nth] {
+        if model.in_hand(before.offset, before.token) {
+            model.apply(before.offset, "done", model.clock);
+        }
+    }
+    if model.in_hand(offset, token) {
+        let due_at = model.clock + outcome.delay();
+        let verdict = model.apply(offset, outcome.name(), due_at);
+        if verdict != "done" {
+            expected.verdicts.push((Some(offset), verdict));
+        }
+    } else if !succeeded {
+        expected.verdicts.push((Some(offset), "stale"));
+    }
+    if matches!(outcome, Outcome::Progress) {
+        let until = model.clock + model.lease;
+        model
+            .held
+            .get_mut(&token)
+            .unwrap()
+            .lanes
+            .get_mut(key)
+            .unwrap()
+            .lease_until = until;
+        expected
+            .left
+            .extend(run[nth + 1..].iter().map(|m| (*m).clone()));
+    } else {
+        model.give_lane_back(token, key);
+    }
+}
+
+fn assert_verdicts(verdicts: &[Verdict], mut expected: Vec<(Option<i64>, &'static str)>) {
+    let mut found: Vec<_> = verdicts
+        .iter()
+        .map(|v| (v.offset, v.verdict.as_str()))
+        .collect();
+    found.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(found, expected, "verdicts");
 }
