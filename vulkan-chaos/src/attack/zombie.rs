@@ -1,0 +1,80 @@
+//! A worker that is frozen for longer than its lease, and then goes on as if nothing had happened.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use sqlx::Row;
+use tokio::time::{sleep, timeout};
+
+use crate::Result;
+use crate::order::{EMAILS, PAYMENTS};
+use crate::stage::Stage;
+use crate::worker::{LEASE, Told};
+
+/// For the process to have a message of each group in work.
+const FOR_WORK: Duration = Duration::from_secs(10);
+/// For others to take over what it holds.
+const NAP: Duration = Duration::from_secs(5);
+/// For it to come to the end of its handlers, and for the scoreboard to have read so.
+const FOR_THE_END: Duration = Duration::from_secs(10);
+
+pub(super) async fn play(stage: &Stage) -> Result<()> {
+    let news = &stage.news;
+    let Some(member) = stage.crew.anybody() else {
+        news.tell("there is no worker left to freeze: wait a second");
+        return Ok(());
+    };
+    let nth = member.seen().nth;
+    member.tell(Told::Freeze);
+    let Ok(held) = timeout(FOR_WORK, member.frozen()).await else {
+        news.tell(format!(
+            "worker {nth} has nothing in work to be frozen with"
+        ));
+        return Ok(());
+    };
+    let Some(held) = held else {
+        return Ok(());
+    };
+    news.tell(format!(
+        "worker {nth} is frozen in the midst of its work (SIGSTOP), for {:.0} s; its lease is {:.0} s",
+        NAP.as_secs_f64(),
+        LEASE.as_secs_f64()
+    ));
+    sleep(NAP).await;
+    member.signal(Signal::CONT);
+    news.tell(format!(
+        "worker {nth} goes on (SIGCONT): its messages are somebody else's now"
+    ));
+    for (group, offset) in [(EMAILS, held.email), (PAYMENTS, held.payment)] {
+        if let Some(offset) = offset {
+            let (runs, effects) = outcome(stage, group, offset).await?;
+            news.tell(match group {
+                EMAILS => format!("message {offset} of emails: handled {runs} times, {effects} e-mails sent (at least once)"),
+                _ => format!("message {offset} of payments: handled {runs} times, {effects} payment booked (exactly once)"),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// How often the message was handled and how often it had its effect, once the zombie's run is known.
+async fn outcome(stage: &Stage, group: &str, offset: i64) -> Result<(i64, i64)> {
+    let known = async {
+        loop {
+            let row = sqlx::query(include_str!("../sql/twice.sql"))
+                .bind(group)
+                .bind(offset)
+                .fetch_one(stage.client.pool())
+                .await;
+            if let Ok(row) = row
+                && row.try_get::<i64, _>("runs")? > 1
+            {
+                return Ok((row.try_get("runs")?, row.try_get("effects")?));
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(FOR_THE_END, known)
+        .await
+        .map_err(|_| format!("what became of message {offset} of {group} is not known in time"))?
+}

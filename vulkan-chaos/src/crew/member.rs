@@ -1,0 +1,249 @@
+//! A place in the crew: one worker process after the other.
+
+use std::fs::File;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use crate::board::WORKER;
+use crate::news::News;
+use crate::worker::{Held, Said, Told};
+use crate::{Result, process};
+
+/// Between the death of a process and its successor.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What a place looks like from outside.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    pub(crate) nth: usize,
+    pub(crate) pid: Option<u32>,
+    pub(crate) doing: Doing,
+    pub(crate) since: Instant,
+    pub(crate) deaths: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Doing {
+    Starting,
+    Working,
+    Frozen(Held),
+    Dead,
+}
+
+#[derive(Debug)]
+enum Deed {
+    Tell(Told),
+    Signal(Signal),
+    End,
+}
+
+#[derive(Debug)]
+pub(crate) struct Member {
+    seen: watch::Receiver<Seen>,
+    deeds: UnboundedSender<Deed>,
+}
+
+impl Member {
+    /// The place, and what has to run for as long as it lasts.
+    pub(crate) fn start(
+        nth: usize,
+        url: &str,
+        ledgers: &Path,
+        news: News,
+        failing: Arc<AtomicBool>,
+    ) -> Result<(Self, impl Future<Output = ()> + Send + 'static)> {
+        let (show, seen) = watch::channel(Seen {
+            nth,
+            pid: None,
+            doing: Doing::Starting,
+            since: Instant::now(),
+            deaths: 0,
+        });
+        let (deeds, to_do) = unbounded_channel();
+        let life = Life {
+            nth,
+            program: std::env::current_exe()?,
+            url: url.to_owned(),
+            ledgers: ledgers.to_owned(),
+            news,
+            failing,
+            show,
+        };
+        Ok((Self { seen, deeds }, life.live(to_do)))
+    }
+
+    pub(crate) fn seen(&self) -> Seen {
+        *self.seen.borrow()
+    }
+
+    pub(crate) fn tell(&self, told: Told) {
+        let _ = self.deeds.send(Deed::Tell(told));
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let _ = self.deeds.send(Deed::Signal(signal));
+    }
+
+    pub(crate) fn end(&self) {
+        let _ = self.deeds.send(Deed::End);
+    }
+
+    /// Waits until it is frozen with messages in work, or gone.
+    pub(crate) async fn frozen(&self) -> Option<Held> {
+        let pid = self.seen().pid;
+        let mut seen = self.seen.clone();
+        let ended = |seen: &Seen| matches!(seen.doing, Doing::Frozen(_)) || seen.pid != pid;
+        let seen = *seen.wait_for(ended).await.ok()?;
+        match seen.doing {
+            Doing::Frozen(held) => Some(held),
+            _ => None,
+        }
+    }
+}
+
+struct Life {
+    nth: usize,
+    program: PathBuf,
+    url: String,
+    ledgers: PathBuf,
+    news: News,
+    failing: Arc<AtomicBool>,
+    show: watch::Sender<Seen>,
+}
+
+impl Life {
+    async fn live(self, mut deeds: UnboundedReceiver<Deed>) {
+        for life in 1_u32.. {
+            let ended = self.once(life, &mut deeds).await;
+            self.show.send_modify(|seen| {
+                seen.pid = None;
+                seen.doing = Doing::Dead;
+                seen.since = Instant::now();
+                seen.deaths += 1;
+            });
+            match ended {
+                Ok(None) => return,
+                Ok(Some(status)) => self.mourn(life, status),
+                Err(error) => self.news.tell(format!("worker {}: {error}", self.nth)),
+            }
+            sleep(PAUSE).await;
+            // What was meant for the dead is not for the next one.
+            while let Ok(deed) = deeds.try_recv() {
+                if matches!(deed, Deed::End) {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn spawn(&self, life: u32) -> Result<Child> {
+        let errors = File::create(self.ledgers.join(self.errors(life)))?;
+        let mut command = Command::new(&self.program);
+        command
+            .args(["work", "--url", &self.url])
+            .args(["--name", &format!("{WORKER}{}", self.nth)])
+            .arg("--ledger")
+            .arg(self.ledgers.join(format!("{WORKER}{}-{life}", self.nth)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            // Ctrl-c and ctrl-z are for us.
+            .process_group(0)
+            .kill_on_drop(true);
+        Ok(command.spawn()?)
+    }
+
+    fn errors(&self, life: u32) -> String {
+        format!("{WORKER}{}-{life}.stderr", self.nth)
+    }
+
+    /// One process, from its start to its end. `None`: it was told to end for good.
+    async fn once(
+        &self,
+        life: u32,
+        deeds: &mut UnboundedReceiver<Deed>,
+    ) -> Result<Option<ExitStatus>> {
+        let mut child = self.spawn(life)?;
+        let mut input = child.stdin.take().ok_or("it has no input")?;
+        let output = child.stdout.take().ok_or("it has no output")?;
+        let mut lines = BufReader::new(output).lines();
+        self.show(Doing::Starting, child.id());
+        if self.failing.load(SeqCst) {
+            tell(&mut input, Told::Fail).await;
+        }
+        let mut heard = true;
+        loop {
+            tokio::select! {
+                line = lines.next_line(), if heard => match line {
+                    Ok(Some(line)) => self.hear(serde_json::from_str(&line)?, child.id()),
+                    _ => heard = false,
+                },
+                status = child.wait() => return Ok(Some(status?)),
+                deed = deeds.recv() => match deed {
+                    Some(Deed::Tell(told)) => tell(&mut input, told).await,
+                    Some(Deed::Signal(signal)) => {
+                        if let Some(pid) = child.id() {
+                            process::send(pid, signal)?;
+                        }
+                        if signal == Signal::CONT {
+                            self.show(Doing::Working, child.id());
+                        }
+                    }
+                    Some(Deed::End) | None => {
+                        child.kill().await?;
+                        return Ok(None);
+                    }
+                },
+            }
+        }
+    }
+
+    fn hear(&self, said: Said, pid: Option<u32>) {
+        match said {
+            Said::Ready => self.show(Doing::Working, pid),
+            Said::Freezing(held) => self.show(Doing::Frozen(held), pid),
+            Said::Crashing(offset) => self.news.tell(format!(
+                "worker {} dies with the payment of message {offset} written and not committed",
+                self.nth
+            )),
+        }
+    }
+
+    fn show(&self, doing: Doing, pid: Option<u32>) {
+        self.show.send_modify(|seen| {
+            seen.pid = pid;
+            seen.doing = doing;
+            seen.since = Instant::now();
+        });
+    }
+
+    fn mourn(&self, life: u32, status: ExitStatus) {
+        if let Some(signal) = status.signal() {
+            let nth = self.nth;
+            let sentence = format!("worker {nth} is dead of signal {signal}; another comes");
+            return self.news.tell(sentence);
+        }
+        let errors = std::fs::read_to_string(self.ledgers.join(self.errors(life)));
+        let errors = errors.unwrap_or_default();
+        let last = errors.lines().last().unwrap_or("it said nothing");
+        self.news
+            .tell(format!("worker {} has ended ({status}): {last}", self.nth));
+    }
+}
+
+/// A process that cannot be told anything is about to be seen dead.
+async fn tell(input: &mut tokio::process::ChildStdin, told: Told) {
+    let line = format!("{}\n", told.word());
+    let _ = input.write_all(line.as_bytes()).await;
+}

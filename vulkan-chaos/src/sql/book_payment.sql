@@ -1,0 +1,1 @@
+INSERT INTO chaos.payments ("offset", "order") VALUES ($1, $2)
