@@ -19,7 +19,7 @@ pub(crate) struct Args {
     /// With --script: less of everything, in about 20 seconds.
     #[arg(long, requires = "script")]
     pub(crate) quick: bool,
-    /// How many messages there are at the beginning. Unless given 5000, with --quick 1500.
+    /// How many messages there are at the beginning. Unless given 5000, with --quick 600.
     #[arg(long, value_name = "N")]
     pub(crate) messages: Option<u64>,
     /// How many messages a second come after that, in all. 0 is none.
@@ -31,8 +31,7 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn messages(&self) -> u64 {
-        self.messages
-            .unwrap_or(if self.quick { 1500 } else { 5000 })
+        self.messages.unwrap_or(if self.quick { 600 } else { 5000 })
     }
 }
 

@@ -17,9 +17,8 @@ pub(crate) use reader::{PRODUCER, Reader, WORKER};
 use crate::Result;
 use crate::number::Counts;
 
-/// Between two readings at least, and so many times as long as the last one took.
+/// Between two readings at least, or as long as the last one took.
 const REST: Duration = Duration::from_millis(400);
-const TIMES: u32 = 3;
 
 /// Everything that the database told at one moment.
 #[derive(Debug, Clone)]
@@ -79,7 +78,7 @@ pub(crate) async fn keep_reading(mut reader: Reader, latest: watch::Sender<Lates
                 })
             }
         };
-        tokio::time::sleep(REST.max(began.elapsed() * TIMES)).await;
+        tokio::time::sleep(REST.max(began.elapsed())).await;
     }
     Ok(())
 }

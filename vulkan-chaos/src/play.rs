@@ -88,8 +88,11 @@ impl Play {
 
     async fn until_the_end(mut self) -> Result<(ExitCode, Option<Summary>)> {
         let (tell, latest) = watch::channel(Latest::default());
-        let reading = tokio::spawn(keep_reading(self.stage.reader()?, tell));
-        let ended = self.go_on(latest.clone()).await;
+        let mut reading = tokio::spawn(keep_reading(self.stage.reader()?, tell));
+        let ended = tokio::select! {
+            ended = self.go_on(latest.clone()) => ended,
+            ended = &mut reading => Err(format!("the scoreboard has ended: {ended:?}").into()),
+        };
         reading.abort();
         self.under_way.shutdown().await;
         let code = ended?;

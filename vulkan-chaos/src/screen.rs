@@ -68,7 +68,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, view: &View<'_>) {
         lines(1),
         lines(query::LINES),
         lines(1),
-        Constraint::Min(2),
+        Constraint::Min(3),
         lines(1),
         lines(3),
     ])

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::{interval, sleep, timeout};
 
 use crate::Result;
 use crate::args::Args;
 use crate::attack::Attack;
-use crate::board::{Latest, keep_reading};
+use crate::board::{Board, Latest, keep_reading};
 use crate::news::News;
-use crate::number::{Counts, Number};
+use crate::number::Number;
 use crate::order::{EMAILS, GROUPS, PAYMENTS};
 use crate::signals::Signals;
 use crate::stage::Stage;
@@ -59,9 +60,11 @@ async fn print(mut told: UnboundedReceiver<String>, began: Instant) {
 
 async fn play(stage: &Arc<Stage>, args: &Args) -> Result<Summary> {
     let (tell, latest) = watch::channel(Latest::default());
-    let reading = tokio::spawn(keep_reading(stage.reader()?, tell));
-    let telling = tokio::spawn(numbers(stage.news.clone(), latest.clone()));
-    let attacks = attack(stage, args).await?;
+    // Ends with this, however this ends.
+    let mut beside = JoinSet::new();
+    beside.spawn(keep_reading(stage.reader()?, tell));
+    beside.spawn(numbers(stage.news.clone(), latest.clone()));
+    let attacks = attack(stage, args).await;
     stage
         .news
         .tell("enough: the producer stops, and what is owed is waited for");
@@ -75,9 +78,7 @@ async fn play(stage: &Arc<Stage>, args: &Args) -> Result<Summary> {
     if !drained {
         stage.news.tell("what is owed was not handled in time");
     }
-    telling.abort();
-    reading.abort();
-    let _ = reading.await;
+    beside.shutdown().await;
     // Nothing that was read on the way counts: the files say what happened.
     let board = stage.reader()?.read_anew().await?;
     Ok(Summary {
@@ -88,8 +89,8 @@ async fn play(stage: &Arc<Stage>, args: &Args) -> Result<Summary> {
 }
 
 /// The play. Returns how many attacks there were.
-async fn attack(stage: &Arc<Stage>, args: &Args) -> Result<usize> {
-    let pause = Duration::from_secs(if args.quick { 1 } else { 3 });
+async fn attack(stage: &Arc<Stage>, args: &Args) -> usize {
+    let pause = Duration::from_millis(if args.quick { 600 } else { 3000 });
     sleep(pause).await;
     let mut attacks = 0;
     for attack in [
@@ -99,49 +100,51 @@ async fn attack(stage: &Arc<Stage>, args: &Args) -> Result<usize> {
         Attack::Restart,
         Attack::Unplug,
     ] {
-        attack.play(stage).await?;
-        attacks += 1;
+        attacks += play_one(stage, attack).await;
         sleep(pause).await;
     }
-    // Each of these is ended by the same as it is begun.
     for attack in [Attack::Fail, Attack::Hold, Attack::Snapshot] {
-        for_a_while(stage, attack, pause * 2).await?;
-        attacks += 1;
+        attacks += for_a_while(stage, attack, pause * 2).await;
     }
     stage.news.tell("and now several at once");
-    Attack::Fail.play(stage).await?;
-    let together = async {
-        for attack in [Attack::Kill, Attack::Crash, Attack::Kill] {
-            attack.play(stage).await?;
+    let in_turn = async {
+        let mut attacks = 0;
+        for attack in [Attack::Kill, Attack::Crash, Attack::Kill, Attack::Unplug] {
+            attacks += play_one(stage, attack).await;
             sleep(pause / 2).await;
         }
-        Attack::Unplug.play(stage).await
+        attacks
     };
-    let holding = for_a_while(stage, Attack::Snapshot, pause * 2);
-    let frozen = async {
-        match args.quick {
-            true => Ok(()),
-            false => Attack::Zombie.play(stage).await,
-        }
-    };
-    let (together, holding, frozen) = tokio::join!(together, holding, frozen);
-    // The zombie may be killed by the others, and its story be cut short.
-    together.and(holding)?;
-    if let Err(error) = frozen {
-        stage.news.tell(error);
-    }
-    Attack::Fail.play(stage).await?;
-    Ok(attacks + 6 + usize::from(!args.quick))
+    let (in_turn, failing, held) = tokio::join!(
+        in_turn,
+        for_a_while(stage, Attack::Fail, pause * 3),
+        for_a_while(stage, Attack::Hold, pause),
+    );
+    attacks + in_turn + failing + held
 }
 
-/// Plays an attack that goes on until it is played again.
-async fn for_a_while(stage: &Arc<Stage>, attack: Attack, time: Duration) -> Result<()> {
+/// One that the server's absence keeps from happening is told, and does not count.
+async fn play_one(stage: &Arc<Stage>, attack: Attack) -> usize {
+    match attack.play(stage).await {
+        Ok(()) => 1,
+        Err(error) => {
+            stage.news.tell(format!("{}: {error}", attack.label()));
+            0
+        }
+    }
+}
+
+/// Plays an attack that goes on until it is ended.
+async fn for_a_while(stage: &Arc<Stage>, attack: Attack, time: Duration) -> usize {
     let end = async {
         sleep(time).await;
-        attack.play(stage).await
+        match attack {
+            Attack::Hold => _ = stage.publisher.let_go(),
+            Attack::Snapshot => _ = stage.snapshot.let_go(),
+            _ => _ = play_one(stage, attack).await,
+        }
     };
-    let (begun, ended) = tokio::join!(attack.play(stage), end);
-    begun.and(ended)
+    tokio::join!(play_one(stage, attack), end).0
 }
 
 /// Waits until no group owes anything.
@@ -155,20 +158,21 @@ async fn drain(mut latest: watch::Receiver<Latest>) -> bool {
 }
 
 /// Tells the numbers now and then.
-async fn numbers(news: News, latest: watch::Receiver<Latest>) {
+async fn numbers(news: News, latest: watch::Receiver<Latest>) -> Result<()> {
     let mut ticks = interval(TELL);
     loop {
         ticks.tick().await;
         let latest = latest.borrow().clone();
         match (latest.board, latest.trouble) {
             (_, Some(trouble)) => news.tell(format!("no numbers: {trouble}")),
-            (Some(board), None) => news.tell(line(&board.counts)),
+            (Some(board), None) => news.tell(line(&board)),
             (None, None) => {}
         }
     }
 }
 
-fn line(counts: &Counts) -> String {
+fn line(board: &Board) -> String {
+    let counts = &board.counts;
     let mut line = format!("produced {}", counts.of(Number::Produced, PAYMENTS));
     for group in GROUPS {
         line += &format!(" | {group}: {} done", counts.of(Number::Processed, group));
@@ -184,8 +188,9 @@ fn line(counts: &Counts) -> String {
     }
     let lost = counts.sum(Number::Lost);
     line + &format!(
-        " | lost {lost}, mails twice {}, payments twice {}",
+        " | lost {lost}, mails twice {}, payments twice {} | read in {} ms",
         counts.of(Number::Repeated, EMAILS),
         counts.of(Number::Repeated, PAYMENTS),
+        board.took.as_millis(),
     )
 }

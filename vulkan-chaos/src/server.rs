@@ -8,6 +8,9 @@ use vulkan_devpg::Postgres;
 
 use crate::Result;
 
+/// For the queries of the scoreboard, over tables that grow from nothing: plans that know of it soon, and are not compiled.
+const SETTINGS: &[(&str, &str)] = &[("autovacuum_naptime", "5s"), ("jit", "off")];
+
 /// How the server goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum How {
@@ -34,9 +37,9 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// As PostgreSQL comes: durable in every respect. Never the server of `DATABASE_URL`, since this one is to suffer.
+    /// As PostgreSQL comes, durable in every respect. Never the server of `DATABASE_URL`, since this one is to suffer.
     pub(crate) async fn start() -> Result<Self> {
-        let postgres = Postgres::start_private(&[]).await?;
+        let postgres = Postgres::start_private(SETTINGS).await?;
         let directory = postgres.directory().ok_or("the server is not private")?;
         Ok(Self {
             directory: directory.to_owned(),

@@ -119,7 +119,7 @@ fn directory_for_ledgers(server: &Path) -> Result<PathBuf> {
     Ok(ledgers)
 }
 
-async fn prepare(client: &Client) -> Result<()> {
+pub(crate) async fn prepare(client: &Client) -> Result<()> {
     client.migrate().await?;
     client.create_stream(STREAM).await?;
     for group in GROUPS {

@@ -90,6 +90,9 @@ impl Reader {
         sqlx::query("SELECT").execute(&mut *tx).await?;
         self.read_workers()?;
         self.load(&mut tx).await?;
+        sqlx::query(include_str!("../sql/mark_reading.sql"))
+            .execute(&mut *tx)
+            .await?;
         let mut counts = Counts::default();
         for number in Number::ALL {
             let rows: Vec<(String, i64)> = sqlx::query_as(number.sql()).fetch_all(&mut *tx).await?;

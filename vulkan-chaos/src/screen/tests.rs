@@ -129,7 +129,7 @@ fn everything_fits_80_by_24() {
         "snapshot  pid 4194302 held 14 s, 99999 dead rows",
         "psql -h /var/tmp/vulkan-pg-AbCdEf -U postgres",
         "  1:30 sentence 0",
-        "  1:29 sentence 1",
+        "  1:28 sentence 2",
         "4321 behind it",
     ] {
         assert!(whole.contains(part), "{part:?} is missing:\n{whole}");

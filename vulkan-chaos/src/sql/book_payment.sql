@@ -1,1 +1,1 @@
-INSERT INTO chaos.payments ("offset", "order") VALUES ($1, $2)
+INSERT INTO chaos.payments (event_offset, order_id) VALUES ($1, $2)

@@ -1,3 +1,3 @@
 -- What Postgres acknowledged to the producer, as its own file has it.
-SELECT g.name AS consumer_group, (SELECT count(*) FROM chaos.acked) AS messages
-FROM vulkan.groups g
+SELECT consumer_group, count(*) AS messages FROM chaos.promised
+GROUP BY consumer_group
