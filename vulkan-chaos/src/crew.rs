@@ -10,7 +10,7 @@ use rand::RngExt;
 use rustix::process::Signal;
 use tokio::task::JoinHandle;
 
-pub(crate) use member::{Doing, Member, Seen};
+pub(crate) use member::{Doing, Member, NAP, Seen};
 
 use crate::Result;
 use crate::news::News;

@@ -27,8 +27,7 @@ pub(crate) fn hint(facts: &Facts<'_>) -> String {
     }
     match facts.server {
         State::Away(How::Fast, _) => {
-            return "No server, no answers: the producer keeps asking, and no worker ends for it."
-                .into();
+            return "No server: the producer keeps asking, and no worker ends for it.".into();
         }
         State::Away(How::Immediate, _) => {
             return "What was acknowledged is in the WAL. What was in work will be done again."
@@ -38,7 +37,7 @@ pub(crate) fn hint(facts: &Facts<'_>) -> String {
     }
     if let Some(stall) = &board.stall {
         return format!(
-            "Readers could skip the open one, and lose it at commit. They wait instead: {} behind it. h: let go",
+            "Skipping the open one would lose it later. {} wait behind it. h: let go",
             stall.behind
         );
     }
@@ -47,14 +46,13 @@ pub(crate) fn hint(facts: &Facts<'_>) -> String {
         .iter()
         .any(|seen| matches!(seen.doing, Doing::Frozen(_)))
     {
-        return "A zombie believes that its messages are its own. Watch rerun and repeated when it wakes.".into();
+        return "A zombie believes that its messages are its own. Watch rerun and repeated.".into();
     }
     if facts.members.iter().all(|seen| seen.doing == Doing::Dead) {
-        return "Nobody is left. What they had in work is owed, and comes back with their leases."
-            .into();
+        return "Nobody is left. What they had in work comes back when their leases end.".into();
     }
     if facts.failing {
-        return "Retrying climbs, and a message that fails seven times is dead: not lost. f: enough".into();
+        return "Retrying climbs; what fails seven times is dead, but not lost. f: enough".into();
     }
     if board.snapshot.is_some() {
         return "This stops most queues in Postgres within minutes. s: let go".into();
@@ -86,14 +84,14 @@ fn dare(board: &Board, tried: &[Attack]) -> String {
             "u pulls the plug of the database. Go on, it is only production.".into()
         }
         Some(Attack::Hold) => {
-            "h publishes and does not commit: the one bug that every log in SQL had once.".into()
+            "h publishes and does not commit: the bug that every log in SQL had once.".into()
         }
         Some(Attack::Snapshot) => "s holds a snapshot open, as a forgotten psql does.".into(),
         Some(Attack::Redrive) if counts.sum(Number::Dead) > 0 => {
             "The dead are not lost: d hands them out again.".into()
         }
         _ => format!(
-            "emails: {} sent twice, at least once is no more. payments: {} rerun, {} booked twice. Try two at once.",
+            "{} e-mails sent twice; {} payments rerun, {} booked twice. Try two at once.",
             counts.of(Number::Repeated, EMAILS),
             counts.of(Number::Rerun, PAYMENTS),
             counts.of(Number::Repeated, PAYMENTS),

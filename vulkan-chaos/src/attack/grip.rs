@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
 /// Nobody wants to wait for longer.
-pub(crate) const AT_MOST: Duration = Duration::from_secs(15);
+const AT_MOST: Duration = Duration::from_secs(60);
 /// Between two looks whether the connection is still there.
 const LOOK: Duration = Duration::from_millis(500);
 

@@ -4,7 +4,6 @@
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
-use super::grip::AT_MOST;
 use crate::Result;
 use crate::stage::Stage;
 
@@ -17,21 +16,19 @@ pub(super) async fn publisher(stage: &Stage) -> Result<()> {
     let order = stage.producer.next_order();
     let mut tx = connection.begin().await?;
     let offset = stage.client.publish_in(&mut *tx, &order).await?;
-    let (news, seconds) = (&stage.news, AT_MOST.as_secs());
+    let news = &stage.news;
     news.tell(format!(
-        "a publisher does not commit message {offset}: nothing behind it is handed out, for {seconds} s at most"
+        "a publisher keeps message {offset} uncommitted: what is behind it waits"
     ));
     if !stage.publisher.hold(&mut tx).await {
-        news.tell(
-            "the publisher's transaction is gone with the server: never acknowledged, never there",
-        );
+        news.tell("the publisher's transaction went with the server: never acknowledged");
         return Ok(());
     }
     match tx.commit().await {
         Ok(()) => {
             stage.producer.acked(&[order], &[offset])?;
             news.tell(format!(
-                "the publisher has committed message {offset}: the stream goes on, and nobody has skipped it"
+                "message {offset} is committed at last: it is handed out, and all behind it"
             ));
         }
         Err(error) => news.tell(format!("the publisher has not committed: {error}")),
@@ -49,10 +46,8 @@ pub(super) async fn snapshot(stage: &Stage) -> Result<()> {
         .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ")
         .await?;
     sqlx::query("SELECT").execute(&mut *tx).await?;
-    let (news, seconds) = (&stage.news, AT_MOST.as_secs());
-    news.tell(format!(
-        "a reader holds its snapshot, for {seconds} s at most: dead rows pile up, and work goes on"
-    ));
+    let news = &stage.news;
+    news.tell("a reader holds its snapshot: dead rows pile up, and work goes on");
     let good = stage.snapshot.hold(&mut tx).await;
     news.tell("the snapshot is let go");
     if good {

@@ -29,7 +29,7 @@ pub(super) async fn play(stage: &Stage, how: How) -> Result<()> {
     }
     let (away, since) = (away.as_secs_f64(), since.elapsed().as_secs_f64());
     news.tell(format!(
-        "Postgres was away for {away:.1} s; the first message was handled {since:.1} s after its return"
+        "Postgres was away for {away:.1} s; work flowed again {since:.1} s after its return"
     ));
     Ok(())
 }

@@ -2,18 +2,16 @@
 
 use std::time::Duration;
 
-use rustix::process::Signal;
 use tokio::time::{sleep, timeout};
 
 use crate::Result;
+use crate::crew::NAP;
 use crate::order::{EMAILS, PAYMENTS};
 use crate::stage::Stage;
 use crate::worker::{LEASE, Told};
 
 /// For the process to have a message of each group in work.
-const FOR_WORK: Duration = Duration::from_secs(10);
-/// For others to take over what it holds.
-const NAP: Duration = LEASE.saturating_mul(2);
+const FOR_WORK: Duration = Duration::from_secs(30);
 /// For it to come to the end of its handlers, and for the scoreboard to have read so.
 const FOR_THE_END: Duration = Duration::from_secs(15);
 
@@ -34,13 +32,11 @@ pub(super) async fn play(stage: &Stage) -> Result<()> {
     let Some(held) = held else {
         return Ok(());
     };
+    let (nap, lease) = (NAP.as_secs(), LEASE.as_secs());
     news.tell(format!(
-        "worker {nth} is frozen in the midst of its work (SIGSTOP), for {:.0} s; its lease is {:.0} s",
-        NAP.as_secs_f64(),
-        LEASE.as_secs_f64()
+        "worker {nth} is frozen for {nap} s (SIGSTOP); its lease is {lease} s"
     ));
-    sleep(NAP).await;
-    member.signal(Signal::CONT);
+    member.awake().await;
     news.tell(format!(
         "worker {nth} goes on (SIGCONT): its messages are somebody else's now"
     ));
@@ -48,16 +44,16 @@ pub(super) async fn play(stage: &Stage) -> Result<()> {
         let Some(offset) = offset else { continue };
         let known = timeout(FOR_THE_END, outcome(stage, group, offset)).await;
         news.tell(match known {
-            Ok((runs, effects)) if group == EMAILS => {
-                format!(
-                    "email {offset}: handled {runs} times, sent {effects} times (at least once)"
-                )
-            }
-            Ok((runs, effects)) => {
-                format!(
-                    "payment {offset}: handled {runs} times, booked {effects} times (exactly once)"
-                )
-            }
+            Ok((runs, effects)) if group == EMAILS => format!(
+                "email {offset}: handled {}, sent {} (at least once)",
+                times(runs),
+                times(effects)
+            ),
+            Ok((runs, effects)) => format!(
+                "payment {offset}: handled {}, booked {} (exactly once)",
+                times(runs),
+                times(effects)
+            ),
             Err(_) => format!("message {offset} of {group} has not been handled by another yet"),
         });
     }
@@ -77,5 +73,13 @@ async fn outcome(stage: &Stage, group: &str, offset: i64) -> (i64, i64) {
             // Not yet, or the server is away.
             _ => sleep(Duration::from_millis(100)).await,
         }
+    }
+}
+
+fn times(many: i64) -> String {
+    match many {
+        1 => "once".into(),
+        2 => "twice".into(),
+        _ => format!("{many} times"),
     }
 }

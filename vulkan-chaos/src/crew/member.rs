@@ -17,9 +17,11 @@ use tokio::time::sleep;
 
 use crate::board::WORKER;
 use crate::news::News;
-use crate::worker::{Held, Said, Told};
+use crate::worker::{Held, LEASE, Said, Told};
 use crate::{Result, process};
 
+/// How long a frozen process stays so: others have what it held by then.
+pub(crate) const NAP: Duration = LEASE.saturating_mul(2);
 /// Between the death of a process and its successor.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -97,6 +99,13 @@ impl Member {
 
     pub(crate) fn end(&self) {
         let _ = self.deeds.send(Deed::End);
+    }
+
+    /// Waits until it is frozen no longer.
+    pub(crate) async fn awake(&self) {
+        let mut seen = self.seen.clone();
+        let awake = |seen: &Seen| !matches!(seen.doing, Doing::Frozen(_));
+        let _ = seen.wait_for(awake).await;
     }
 
     /// Waits until it is frozen with messages in work, or gone.
@@ -184,7 +193,12 @@ impl Life {
         }
         let mut heard = true;
         loop {
+            let seen = *self.show.borrow();
             tokio::select! {
+                // Whoever had it frozen, it does not stay so.
+                () = sleep(NAP.saturating_sub(seen.since.elapsed())), if matches!(seen.doing, Doing::Frozen(_)) => {
+                    self.thaw(&child)?;
+                }
                 line = lines.next_line(), if heard => match line {
                     Ok(Some(line)) => self.hear(serde_json::from_str(&line)?, child.id()),
                     _ => heard = false,
@@ -196,9 +210,6 @@ impl Life {
                         if let Some(pid) = child.id() {
                             process::send(pid, signal)?;
                         }
-                        if signal == Signal::CONT {
-                            self.show(Doing::Working, child.id());
-                        }
                     }
                     Some(Deed::End) | None => {
                         child.kill().await?;
@@ -207,6 +218,14 @@ impl Life {
                 },
             }
         }
+    }
+
+    fn thaw(&self, child: &Child) -> Result<()> {
+        if let Some(pid) = child.id() {
+            process::send(pid, Signal::CONT)?;
+        }
+        self.show(Doing::Working, child.id());
+        Ok(())
     }
 
     fn hear(&self, said: Said, pid: Option<u32>) {

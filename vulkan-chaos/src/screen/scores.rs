@@ -77,8 +77,8 @@ pub(super) fn show_reading(frame: &mut Frame<'_>, area: Rect, view: &View<'_>) {
         }
         (None, Some(board)) => {
             let took = board.took.as_millis();
-            let all = "emails: at least once. payments: exactly once.";
-            let line = format!("{all} All of it is SQL, which took {took} ms.");
+            let promises = "emails: at least once, payments: exactly once.";
+            let line = format!("{promises} All of this SQL took {took} ms.");
             Line::styled(line, theme.faint())
         }
         (None, None) => Line::styled("no numbers yet", theme.faint()),

@@ -124,13 +124,13 @@ fn everything_fits_80_by_24() {
     }
     for part in [
         "2:05 ",
-        "worker 2 FROZEN   pid 4194300 died 12x",
+        "worker 2 FROZEN   4194300 died 12x",
         "publisher pid 4194301 open 12 s, 4321 behind",
-        "snapshot  pid 4194302 held 14 s, 99999 dead rows",
+        "snapshot  pid 4194302 held 14 s, 99999 dead",
         "psql -h /var/tmp/vulkan-pg-AbCdEf -U postgres",
         "  1:30 sentence 0",
         "  1:28 sentence 2",
-        "4321 behind it",
+        "4321 wait behind it. h: let go",
     ] {
         assert!(whole.contains(part), "{part:?} is missing:\n{whole}");
     }

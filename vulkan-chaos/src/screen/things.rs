@@ -13,7 +13,7 @@ use super::query::Wanted;
 use crate::crew::{Doing, Seen};
 use crate::server::{How, State};
 
-const WORKERS: u16 = 36;
+const WORKERS: u16 = 35;
 
 pub(super) fn show(frame: &mut Frame<'_>, area: Rect, view: &View<'_>) {
     let [left, right] =
@@ -38,7 +38,7 @@ fn worker(view: &View<'_>, seen: &Seen) -> Line<'static> {
     let mut line = vec![
         Span::styled(format!("worker {} ", seen.nth), theme.head()),
         Span::styled(format!("{doing:8}"), style),
-        Span::raw(format!(" pid {pid:7}")),
+        Span::raw(format!(" {pid:7} ")),
     ];
     if seen.deaths > 0 {
         let deaths = format!("died {}x", seen.deaths);
@@ -83,7 +83,7 @@ fn snapshot(view: &View<'_>) -> Line<'static> {
         Some(held) => {
             let (pid, seconds) = (held.pid, held.seconds);
             let rows = held.dead_rows.unwrap_or_default();
-            let state = format!("pid {pid} held {seconds:.0} s, {rows} dead rows");
+            let state = format!("pid {pid} held {seconds:.0} s, {rows} dead");
             (state, view.theme.odd())
         }
     };

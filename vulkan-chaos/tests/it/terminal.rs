@@ -111,11 +111,11 @@ fn keys_attack_and_the_board_tells() {
     terminal.press("\x1b[C");
     terminal.shows("rerun is:");
     terminal.press("h");
-    terminal.shows("behind it. h: let go");
+    terminal.shows("wait behind it. h: let go");
     terminal.press("h");
-    terminal.shows("the publisher has committed message");
+    terminal.shows("is committed at last");
     terminal.press("z");
-    terminal.shows("is frozen in the midst of its work");
+    terminal.shows("is frozen for");
     terminal.number("emails", 9, |repeated| repeated > 0);
 
     terminal.press("\x1a");
