@@ -78,17 +78,17 @@ impl Attack {
     pub(crate) async fn play(self, stage: &Arc<Stage>) -> Result<()> {
         let news = &stage.news;
         match self {
-            Self::Kill => match stage.crew.anybody() {
-                Some(member) => {
-                    news.tell(format!("kill -9: worker {}", member.seen().nth));
-                    member.signal(Signal::KILL);
-                }
-                None => news.tell("there is no worker left to kill: wait a second"),
-            },
-            Self::Crash => match stage.crew.anybody() {
-                Some(member) => member.tell(Told::Crash),
-                None => news.tell("there is no worker left to crash: wait a second"),
-            },
+            Self::Kill => {
+                let member = stage.crew.somebody().await;
+                news.tell(format!("kill -9: worker {}", member.seen().nth));
+                member.signal(Signal::KILL);
+                member.gone().await;
+            }
+            Self::Crash => {
+                let member = stage.crew.somebody().await;
+                member.tell(Told::Crash);
+                member.gone().await;
+            }
             Self::Fail => news.tell(match stage.crew.toggle_failing() {
                 true => "from now on 4 of 10 attempts fail",
                 false => "handlers no longer fail",

@@ -1,22 +1,26 @@
 //! The three worker processes. One that dies is started again after a moment.
 
+mod life;
 mod member;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
 
 use rand::RngExt;
 use rustix::process::Signal;
 use tokio::task::JoinHandle;
 
-pub(crate) use member::{Doing, Member, NAP, Seen};
+pub(crate) use life::NAP;
+pub(crate) use member::{Doing, Member, Seen};
 
 use crate::Result;
 use crate::news::News;
 use crate::worker::Told;
 
 pub(crate) const MEMBERS: usize = 3;
+const LOOK: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub(crate) struct Crew {
@@ -47,12 +51,17 @@ impl Crew {
         self.members.iter().map(|member| member.seen()).collect()
     }
 
-    /// One of those that are at work, by chance.
-    pub(crate) fn anybody(&self) -> Option<Arc<Member>> {
-        let at_work = |member: &&Arc<Member>| matches!(member.seen().doing, Doing::Working);
-        let working: Vec<_> = self.members.iter().filter(at_work).collect();
-        let chosen = rand::rng().random_range(0..working.len().max(1));
-        working.get(chosen).map(|member| Arc::clone(member))
+    /// One of those that are at work, by chance. Waits until there is one.
+    pub(crate) async fn somebody(&self) -> Arc<Member> {
+        loop {
+            let at_work = |member: &&Arc<Member>| matches!(member.seen().doing, Doing::Working);
+            let working: Vec<_> = self.members.iter().filter(at_work).collect();
+            let chosen = rand::rng().random_range(0..working.len().max(1));
+            match working.get(chosen) {
+                Some(member) => return Arc::clone(member),
+                None => tokio::time::sleep(LOOK).await,
+            }
+        }
     }
 
     pub(crate) fn is_failing(&self) -> bool {

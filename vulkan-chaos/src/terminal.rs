@@ -19,6 +19,7 @@ impl Terminal {
 
     /// Does what ctrl-z does elsewhere: stops us and whoever has started us, and returns when the shell lets us go on.
     pub(crate) fn suspend(&mut self) -> io::Result<()> {
+        self.0.show_cursor()?;
         ratatui::try_restore()?;
         kill_current_process_group(Signal::TSTP)?;
         self.resume()

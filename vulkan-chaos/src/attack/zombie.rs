@@ -11,27 +11,27 @@ use crate::stage::Stage;
 use crate::worker::{LEASE, Told};
 
 /// For the process to have a message of each group in work.
-const FOR_WORK: Duration = Duration::from_secs(30);
+const FOR_WORK: Duration = Duration::from_secs(60);
 /// For it to come to the end of its handlers, and for the scoreboard to have read so.
 const FOR_THE_END: Duration = Duration::from_secs(15);
 
 pub(super) async fn play(stage: &Stage) -> Result<()> {
     let news = &stage.news;
-    let Some(member) = stage.crew.anybody() else {
-        news.tell("there is no worker left to freeze: wait a second");
+    let freezing = async {
+        loop {
+            let member = stage.crew.somebody().await;
+            member.tell(Told::Freeze);
+            // Another attack may have it first.
+            if let Some(held) = member.frozen().await {
+                return (member, held);
+            }
+        }
+    };
+    let Ok((member, held)) = timeout(FOR_WORK, freezing).await else {
+        news.tell("no worker has anything in work to be frozen with");
         return Ok(());
     };
     let nth = member.seen().nth;
-    member.tell(Told::Freeze);
-    let Ok(held) = timeout(FOR_WORK, member.frozen()).await else {
-        news.tell(format!(
-            "worker {nth} has nothing in work to be frozen with"
-        ));
-        return Ok(());
-    };
-    let Some(held) = held else {
-        return Ok(());
-    };
     let (nap, lease) = (NAP.as_secs(), LEASE.as_secs());
     news.tell(format!(
         "worker {nth} is frozen for {nap} s (SIGSTOP); its lease is {lease} s"
