@@ -43,6 +43,12 @@ impl Cluster {
         blocking("crash", move || cluster.obey(Order::Crash)).await
     }
 
+    /// Stops the server in order.
+    pub(crate) async fn shut_down(&self) -> Result<(), Error> {
+        let cluster = self.clone();
+        blocking("stop", move || cluster.obey(Order::Stop)).await
+    }
+
     /// Starts the server again.
     pub(crate) async fn restart(&self) -> Result<(), Error> {
         let cluster = self.clone();
@@ -83,7 +89,7 @@ impl Cluster {
         let step = match order {
             Order::Create => "initialize",
             Order::Start => "start",
-            Order::Crash => "stop",
+            Order::Crash | Order::Stop => "stop",
         };
         let done = lock(&self.watchdog).obey(order);
         match done.map_err(self.failed(step))? {

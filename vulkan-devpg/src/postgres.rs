@@ -178,7 +178,24 @@ impl Postgres {
         self.own("crash")?.crash().await
     }
 
-    /// Starts the server again after a [`crash`](Self::crash), at the same URL.
+    /// Stops a private cluster's server in order, as an operator's restart does (`pg_ctl stop -m fast`), and keeps
+    /// its files.
+    ///
+    /// Open transactions are rolled back and every connection is closed. [`restart`](Self::restart) starts it again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotPrivate`] for the server of `DATABASE_URL`, and when the server
+    /// does not stop within half a minute, with the end of its log.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelled, it still stops the server.
+    pub async fn shut_down(&mut self) -> Result<(), Error> {
+        self.own("stop")?.shut_down().await
+    }
+
+    /// Starts the server again after a [`crash`](Self::crash) or [`shut_down`](Self::shut_down), at the same URL.
     ///
     /// # Errors
     ///

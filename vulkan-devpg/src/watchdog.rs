@@ -31,6 +31,8 @@ pub(crate) enum Order {
     Start,
     /// Stop the server at once, as a crash would.
     Crash,
+    /// Stop the server in order, without waiting for those who are connected.
+    Stop,
 }
 
 impl Watchdog {
@@ -99,6 +101,7 @@ impl Order {
             Self::Create => "create\n",
             Self::Start => "start\n",
             Self::Crash => "crash\n",
+            Self::Stop => "stop\n",
         }
     }
 }

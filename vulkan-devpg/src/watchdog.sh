@@ -41,6 +41,12 @@ crash() {
     return 0
 }
 
+# As an operator restarts it: open transactions are rolled back, and nobody is waited for.
+stop() {
+    [ -f "$data/postmaster.pid" ] || return 0
+    run "$bin/pg_ctl" stop -s -w -t 30 -D "$data" -m fast
+}
+
 # The server's last processes may still write while the files go.
 remove() {
     attempts=0
@@ -52,7 +58,7 @@ remove() {
 
 while read -r command; do
     case $command in
-    create | start | crash) "$command" && answer=done || answer=failed ;;
+    create | start | crash | stop) "$command" && answer=done || answer=failed ;;
     *) answer=failed ;;
     esac
     echo "$answer" 2>/dev/null

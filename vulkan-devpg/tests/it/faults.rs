@@ -26,6 +26,31 @@ async fn what_was_committed_survives_a_crash() {
 }
 
 #[tokio::test]
+async fn a_server_shut_down_in_order_needs_no_recovery() {
+    let mut postgres = Postgres::start_private(&[]).await.unwrap();
+    let mut open = connect(&postgres.url()).await;
+    open.execute(
+        "create table note as select 'kept' as body; begin; insert into note values ('open')",
+    )
+    .await
+    .unwrap();
+
+    postgres.shut_down().await.unwrap();
+    postgres.shut_down().await.unwrap();
+    assert!(PgConnection::connect(&postgres.url()).await.is_err());
+
+    postgres.restart().await.unwrap();
+    let mut connection = connect(&postgres.url()).await;
+    let notes: i64 = query_scalar("select count(*) from note")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(notes, 1);
+    let log = std::fs::read_to_string(postgres.directory().unwrap().join("server.log")).unwrap();
+    assert!(!log.contains("was interrupted"), "{log}");
+}
+
+#[tokio::test]
 async fn a_crash_after_a_crash_is_fine() {
     let mut postgres = Postgres::start_private(&[]).await.unwrap();
     postgres.crash().await.unwrap();

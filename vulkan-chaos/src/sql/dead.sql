@@ -1,0 +1,2 @@
+SELECT consumer_group, count(*) AS messages FROM vulkan.deliveries
+WHERE status = 'dead' GROUP BY consumer_group

@@ -1,0 +1,1 @@
+TRUNCATE chaos.acked, chaos.handled

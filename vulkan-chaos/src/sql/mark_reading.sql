@@ -1,0 +1,1 @@
+UPDATE chaos.reading SET at = clock_timestamp()

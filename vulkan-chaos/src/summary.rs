@@ -1,0 +1,116 @@
+//! What is said at the end, and whether it is good.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use crate::number::{Counts, Number};
+use crate::order::{GROUPS, PAYMENTS};
+
+/// The last numbers, and how much was done to them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Summary {
+    pub(crate) counts: Counts,
+    pub(crate) attacks: usize,
+    /// Nothing is published any more, and all was given the time to be handled.
+    pub(crate) drained: bool,
+}
+
+impl Summary {
+    pub(crate) fn lost(&self) -> i64 {
+        self.counts.sum(Number::Lost)
+    }
+
+    /// What must not be, a sentence each.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        let counts = &self.counts;
+        let mut faults = Vec::new();
+        if self.lost() > 0 {
+            faults.push(format!("{} messages are lost", self.lost()));
+        }
+        let twice = counts.of(Number::Repeated, PAYMENTS);
+        if twice > 0 {
+            faults.push(format!("{twice} payments were booked more than once"));
+        }
+        if self.drained && counts.owed() > 0 {
+            let owed = counts.owed();
+            faults.push(format!("{owed} messages are still not handled"));
+        }
+        if self.drained && counts.of(Number::Produced, PAYMENTS) == 0 {
+            faults.push("nothing was produced, so nothing is proven".into());
+        }
+        faults
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(u8::from(!self.faults().is_empty()))
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:10}", "")?;
+        for number in Number::ALL {
+            write!(f, "{:>10}", number.title())?;
+        }
+        for group in GROUPS {
+            write!(f, "\n{group:10}")?;
+            for number in Number::ALL {
+                write!(f, "{:>10}", self.counts.of(number, group))?;
+            }
+        }
+        let faults = self.faults();
+        let verdict = match faults.is_empty() {
+            true => "nothing was lost, and no payment was booked twice".to_owned(),
+            false => faults.join("; "),
+        };
+        write!(f, "\n\n{} attacks: {verdict}", self.attacks)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Counts, Number, Summary};
+
+    fn summary(change: impl FnOnce(&mut Counts)) -> Summary {
+        let mut counts = Counts::default();
+        for group in crate::order::GROUPS {
+            counts.set(Number::Produced, group, 10);
+            counts.set(Number::Processed, group, 10);
+        }
+        change(&mut counts);
+        Summary {
+            counts,
+            attacks: 3,
+            drained: true,
+        }
+    }
+
+    #[test]
+    fn repeated_mails_are_in_order_and_all_else_is_not() {
+        let fine = summary(|counts| {
+            counts.set(Number::Repeated, "emails", 7);
+            counts.set(Number::Rerun, "payments", 7);
+            counts.set(Number::Dead, "emails", 1);
+        });
+        assert!(fine.faults().is_empty(), "{:?}", fine.faults());
+        for (number, group, fault) in [
+            (Number::Lost, "emails", "1 messages are lost"),
+            (
+                Number::Repeated,
+                "payments",
+                "1 payments were booked more than once",
+            ),
+            (
+                Number::Retrying,
+                "emails",
+                "1 messages are still not handled",
+            ),
+        ] {
+            let faulty = summary(|counts| counts.set(number, group, 1));
+            assert_eq!(faulty.faults(), [fault]);
+            assert!(faulty.to_string().contains(fault), "{faulty}");
+        }
+        let empty = summary(|counts| *counts = Counts::default());
+        assert_eq!(empty.faults().len(), 1);
+    }
+}
