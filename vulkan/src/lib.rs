@@ -139,6 +139,7 @@
 //! | have effects exactly once | [`Tx`], [`Delivery::complete_in`] |
 //! | put middleware around handlers | [`WorkerBuilder::layer`], [`HandlerService`] |
 //! | listen to what a worker does | [`WorkerBuilder::on_event`], [`WorkerEvent`] |
+//! | answer a readiness probe | [`Worker::readiness`] |
 //! | write traces | the module `telemetry`, with the feature of that name |
 //! | limit a group over all workers | [`Limits`], [`HandlerOptions`], [`Client::set_prefix_limit`], [`Client::reset_breaker`] |
 //! | read without a worker | [`Client::read`], [`Client::reader`] |
@@ -164,7 +165,7 @@ pub use vulkan_worker::{
     DeliveryBuilder, Disposition, ErasedHandler, Failure, FromBatch, FromDelivery, FromRef,
     Handler, HandlerCall, HandlerError, HandlerOptions, HandlerService, InBatches, Interruption,
     IntoHandler, IntoResult, IntoShutdown, Job, JobWithState, Mistake, OptionsError, Overrides,
-    Queue, QueueWorker, Received, Result, ResultExt, RunError, Shutdown, State, Tx, TxError,
+    Queue, QueueWorker, Readiness, Received, Result, ResultExt, RunError, Shutdown, State, Tx, TxError,
     Worker, WorkerBuilder, WorkerEvent, shutdown_signal,
 };
 

@@ -21,6 +21,7 @@ use super::keeper;
 use super::lookout::Lookout;
 use super::orders::Orders;
 use super::pulse::Pulse;
+use super::readiness::Readiness;
 use super::redact::Redact;
 use super::registry::Served;
 use super::runner::Crew;
@@ -123,6 +124,11 @@ impl<S: Send + Sync + 'static> Worker<S> {
         self.groups
             .iter()
             .map(|served| (served.stream.as_str(), served.group.as_str()))
+    }
+
+    /// Whether it can do its work, to be asked while it runs.
+    pub fn readiness(&self) -> Readiness {
+        self.listeners.readiness().clone()
     }
 
     /// Works until asked to stop.

@@ -1,0 +1,1 @@
+//! A selection of the faults in their short form.
