@@ -1,7 +1,14 @@
 //! The faults, a family a file.
 
+mod claims;
+mod clocks;
+mod exhaustion;
+mod keys;
+mod network;
+mod poison;
 mod processes;
 mod server;
+mod transactions;
 
 use std::process::ExitCode;
 
@@ -76,6 +83,160 @@ pub(crate) const FAULTS: &[Fault] = &[
         "the server, for a while",
         "once for 8 s, once at once",
         "10 times for 60 s, 10 at once"
+    ),
+    fault!(
+        network::half_open,
+        "f7",
+        "every connection, without a word to either end",
+        "once",
+        "20 times"
+    ),
+    fault!(
+        network::reset,
+        "f8",
+        "connections reset in mid-call, commits included",
+        "300 resets",
+        "10,000 resets"
+    ),
+    fault!(
+        network::slow,
+        "f9",
+        "a link of 200 ms ± 100 and 1 Mbit/s, cut pieces, then cut connections, then none",
+        "20 s",
+        "6 min"
+    ),
+    fault!(
+        transactions::late_commits,
+        "f10",
+        "publishers that commit in any order, savepoints rolled back; one that stays open",
+        "10 s, open for 4 s",
+        "30 min, open for 25 min"
+    ),
+    fault!(
+        transactions::foreign_transaction,
+        "f11",
+        "a long transaction in another database",
+        "10 s",
+        "10 min"
+    ),
+    fault!(
+        transactions::held_xmin,
+        "f12",
+        "cleaning up, by a transaction that stays open",
+        "18 s",
+        "11 min"
+    ),
+    fault!(
+        transactions::scans,
+        "f13",
+        "cleaning up, by three long scans that overlap",
+        "16 s",
+        "15 min"
+    ),
+    fault!(
+        poison::poisoned,
+        "f27",
+        "processes, by the messages themselves",
+        "abort, panic, error",
+        "and memory, stack"
+    ),
+    fault!(
+        claims::contention,
+        "f14",
+        "a claimer's peace: 64 of them at once",
+        "20,000 messages",
+        "1,000,000 messages"
+    ),
+    fault!(
+        claims::torture,
+        "f15",
+        "order: few keys, one attempt in ten fails, workers are killed",
+        "5 kills, 4 workers",
+        "300 kills, 12 workers"
+    ),
+    fault!(
+        claims::slow_handler,
+        "f16",
+        "time: handlers of ten leases, and threads that block",
+        "6 slow messages",
+        "100 slow messages"
+    ),
+    fault!(
+        clocks::skewed_workers,
+        "f17",
+        "the workers' clocks, by 10 min and an hour either way",
+        "12 s",
+        "10 min"
+    ),
+    fault!(
+        clocks::database_steps,
+        "f18",
+        "the database's clock, which steps by -5 min and +1 h",
+        "once each",
+        "20 times each"
+    ),
+    fault!(
+        claims::wedged_sweep,
+        "f28",
+        "a row that cannot be swept, among many that can",
+        "2,000 messages",
+        "10,000 messages"
+    ),
+    fault!(
+        exhaustion::connections,
+        "f30",
+        "every connection that the server has",
+        "10 s",
+        "5 min"
+    ),
+    fault!(
+        exhaustion::cancellation,
+        "f31",
+        "the callers of calls under way",
+        "4,000 calls",
+        "100,000 calls"
+    ),
+    fault!(
+        exhaustion::timeouts,
+        "timeouts",
+        "patience: statement, lock and idle timeouts of milliseconds",
+        "10 s",
+        "5 min"
+    ),
+    fault!(
+        exhaustion::locks,
+        "locks",
+        "each table in turn, by an ACCESS EXCLUSIVE lock",
+        "0.6 s each",
+        "30 s each"
+    ),
+    fault!(
+        exhaustion::no_vacuum,
+        "no-vacuum",
+        "autovacuum",
+        "18 s",
+        "32 min"
+    ),
+    fault!(
+        exhaustion::large,
+        "large",
+        "room: payloads of 20 MB",
+        "2 messages",
+        "50 messages"
+    ),
+    fault!(
+        keys::million,
+        "keys",
+        "the few keys: many instead",
+        "5,000 keys",
+        "1,000,000 keys"
+    ),
+    fault!(
+        keys::any_bytes,
+        "bytes",
+        "tame keys: any text instead",
+        "220 keys, 2,000 messages",
+        "220 keys, 200,000 messages"
     ),
 ];
 

@@ -64,6 +64,10 @@ fn pairs(history: &History, runs: &[Run], say: &mut impl FnMut(&'static str, Str
         let given_back = first
             .end
             .is_some_and(|(at, how)| how == How::Cut && at <= second.start);
+        // Of a lost run of a key the attempt counts for the message at its head, as far as that was reported: those behind it
+        // begin again with the number they had.
+        let over = second.start - first.start >= history.run_lease();
+        let given_back = given_back || (first.key.is_some() && over);
         if same && !given_back && !history.redriven {
             say(
                 "double-claim",
@@ -75,7 +79,11 @@ fn pairs(history: &History, runs: &[Run], say: &mut impl FnMut(&'static str, Str
         }
         let over = first.end.is_some_and(|(at, _)| at <= second.start);
         let since = second.start - first.start;
-        if !over && since + WAITED < history.rules.lease_us {
+        let lease = match first.key {
+            Some(_) => history.run_lease(),
+            None => history.rules.lease_us.saturating_sub(WAITED),
+        };
+        if !over && since < lease {
             say(
                 "early-reclaim",
                 format!(

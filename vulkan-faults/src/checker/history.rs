@@ -174,6 +174,12 @@ impl History {
         self.crashes.iter().any(within)
     }
 
+    /// How long a run of a key is at least held after any of its messages began: its lease is extended three times
+    /// within itself, and one of these may have failed.
+    pub(crate) fn run_lease(&self) -> u64 {
+        self.rules.lease_us / 3
+    }
+
     /// Until when a call of a handler can have gone on: its end, that of its process, or the moment when its
     /// message was given to another, from which on the other counts.
     pub(crate) fn ends_at(&self, runs: &[Run], nth: usize) -> u64 {

@@ -30,20 +30,43 @@ fn one_key(
     found: &mut Vec<Anomaly>,
 ) {
     // Each call with its begin and its end, in order of their begin.
-    let mut calls: Vec<(u64, u64, i64)> = messages
+    let mut calls: Vec<(u64, u64, i64, u32)> = messages
         .iter()
         .flat_map(|(offset, runs)| {
-            (0..runs.len()).map(|nth| (runs[nth].start, history.ends_at(runs, nth), *offset))
+            (0..runs.len()).map(|nth| {
+                (
+                    runs[nth].start,
+                    history.ends_at(runs, nth),
+                    *offset,
+                    runs[nth].pid,
+                )
+            })
         })
         .collect();
     calls.sort_unstable();
-    for pair in calls.windows(2) {
-        let ((begun, ended, first), (next, _, second)) = (pair[0], pair[1]);
-        if next < ended && first != second && !history.crashed_between(begun, next) {
-            found.push(Anomaly::new(
-                "key-overlap",
-                format!("{group}: messages {first} and {second} of key {key:?} ran at a time"),
-            ));
+    // The call that goes on for longest so far.
+    let mut longest: Option<(u64, u64, i64, u32)> = None;
+    for call in calls {
+        let (next, ends, second, by) = call;
+        if let Some((begun, ended, first, of)) = longest
+            && next < ended
+            && first != second
+        {
+            // Its process stood still, and the whole key was given to another, which begins where the run had begun.
+            let given_away = second < first && by != of && next - begun >= history.run_lease();
+            if given_away {
+                longest = Some(call);
+                continue;
+            }
+            if !history.crashed_between(begun, next) {
+                found.push(Anomaly::new(
+                    "key-overlap",
+                    format!("{group}: messages {first} and {second} of key {key:?} ran at a time"),
+                ));
+            }
+        }
+        if longest.is_none_or(|(_, ended, ..)| ended <= ends) {
+            longest = Some(call);
         }
     }
     // Before a message begins, all before it have ended for good: from then on none of them begins for the first time.
@@ -130,6 +153,38 @@ mod tests {
             .done(10 * SECOND, 1, 1);
         let story = story.delivered(1, "done", 2).delivered(2, "done", 1);
         assert_eq!(story.anomalies(), [""; 0]);
+    }
+
+    #[test]
+    fn a_run_that_was_given_away_begins_again_where_it_began() {
+        let story = two()
+            .start(1, 1, 1)
+            .done(2, 1, 1)
+            .start(3, 2, 1)
+            .on(2)
+            .start(6 * SECOND, 1, 2)
+            .done(7 * SECOND, 1, 2);
+        let story = story
+            .start(8 * SECOND, 2, 1)
+            .done(9 * SECOND, 2, 1)
+            .on(1)
+            .done(10 * SECOND, 2, 1);
+        let whole = story.delivered(1, "done", 2).delivered(2, "done", 1);
+        assert_eq!(whole.anomalies(), [""; 0]);
+        // Not so soon: the first still has it.
+        let story = two()
+            .start(1, 1, 1)
+            .done(2, 1, 1)
+            .start(3, 2, 1)
+            .on(2)
+            .start(SECOND, 1, 2)
+            .done(2 * SECOND, 1, 2);
+        let story = story
+            .on(1)
+            .done(3 * SECOND, 2, 1)
+            .delivered(1, "done", 2)
+            .delivered(2, "done", 1);
+        assert_eq!(story.anomalies(), ["key-overlap"]);
     }
 
     #[test]

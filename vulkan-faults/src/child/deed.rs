@@ -21,7 +21,7 @@ pub(crate) enum Deed {
     Work,
     /// Waits for so many milliseconds.
     Wait(u64),
-    /// Blocks its thread for so many milliseconds.
+    /// Blocks its thread for so many milliseconds, at the first attempt.
     Block(u64),
     /// Returns an error at each attempt.
     Fail,
@@ -38,7 +38,7 @@ pub(crate) enum Deed {
 }
 
 impl Deed {
-    pub(crate) async fn run(self, id: u64, millis: u64) -> vulkan::Result {
+    pub(crate) async fn run(self, id: u64, millis: u64, attempt: u32) -> vulkan::Result {
         match self {
             Self::Work => {
                 // One in ten takes long, so that whatever happens happens to somebody.
@@ -46,6 +46,7 @@ impl Deed {
                 tokio::time::sleep(Duration::from_millis(id % (millis + 1) * longer)).await;
             }
             Self::Wait(millis) => tokio::time::sleep(Duration::from_millis(millis)).await,
+            Self::Block(_) if attempt > 1 => {}
             Self::Block(millis) => std::thread::sleep(Duration::from_millis(millis)),
             Self::Fail => return Err("this message always fails".into()),
             Self::Panic => std::panic::panic_any("this message always panics"),

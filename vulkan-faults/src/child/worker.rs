@@ -11,6 +11,7 @@ use vulkan::{
 
 use super::{Group, Job, STREAM, Work, end_of_input, pool};
 use crate::Result;
+use crate::clock::us;
 use crate::ledger::{Entry, How, Pen};
 
 /// It was cut off at the end of its grace period.
@@ -77,6 +78,10 @@ pub(super) async fn run(order: Work) -> Result<u8> {
 
 fn note(pen: &Pen, event: &WorkerEvent<'_>) {
     pen.note(match event {
+        WorkerEvent::Claimed { group, took, .. } => Entry::Claimed {
+            group: (*group).into(),
+            took_us: us(*took),
+        },
         WorkerEvent::Settled { group, .. } => Entry::Settled {
             group: (*group).into(),
         },
@@ -159,7 +164,9 @@ impl Handle {
                 .execute(&mut *tx)
                 .await?;
         }
-        job.deed.run(job.id, group.millis).await?;
+        job.deed
+            .run(job.id, group.millis, delivery.attempt())
+            .await?;
         let fails = group.fails_one_in > 0 && job.id.is_multiple_of(group.fails_one_in);
         match fails && delivery.attempt() == 1 {
             true => Err("the first attempt fails".into()),

@@ -21,6 +21,7 @@ pub(super) async fn killed(plan: Plan) -> Result<Outcome> {
     }
     stand.until_flows(20).await?;
     stand.expect_all_alive()?;
+    stand.quiet().await?;
     stand.drain().await?;
     let lease = seconds(stand.setup.lease_us());
     let (mut reclaimed, reach) = reclaims(&stand);
@@ -122,6 +123,13 @@ pub(super) async fn zombie(plan: Plan) -> Result<Outcome> {
         "all",
         told == times,
     );
+    let begun = begun_late(&stand);
+    stand.expect(
+        "messages begun by a zombie after it woke, which were another's by then",
+        begun.to_string(),
+        "reported",
+        true,
+    );
     stand.expect(
         "late reports refused",
         late.to_string(),
@@ -129,6 +137,33 @@ pub(super) async fn zombie(plan: Plan) -> Result<Outcome> {
         true,
     );
     stand.finish().await
+}
+
+/// Messages that a process began after it was woken, and that another had begun while it stood still.
+fn begun_late(stand: &Stand) -> usize {
+    let mut lines: Vec<_> = stand.lines.iter().collect();
+    lines.sort_by_key(|line| line.at);
+    let (mut stopped, mut woken) = (HashMap::new(), HashMap::new());
+    let mut begun: HashMap<(&str, i64), Vec<(u64, u32)>> = HashMap::new();
+    let mut late = 0;
+    for line in lines {
+        match &line.entry {
+            Entry::Signal { to, name } if name == "STOP" => _ = stopped.insert(*to, line.at),
+            Entry::Signal { to, name } if name == "CONT" => _ = woken.insert(*to, line.at),
+            Entry::Start { group, offset, .. } => {
+                let before = begun.entry((group, *offset)).or_default();
+                if let (Some(stop), Some(woke)) = (stopped.get(&line.pid), woken.get(&line.pid)) {
+                    let soon = line.at < woke + 500_000;
+                    late += usize::from(
+                        soon && before.iter().any(|(at, by)| at > stop && *by != line.pid),
+                    );
+                }
+                before.push((line.at, line.pid));
+            }
+            _ => {}
+        }
+    }
+    late
 }
 
 /// F3.
@@ -184,6 +219,7 @@ pub(super) async fn rolling(plan: Plan) -> Result<Outcome> {
         "<= 1 s",
         second <= 1.0,
     );
+    stand.quiet().await?;
     stand.drain().await?;
     let again: i64 = stand
         .server

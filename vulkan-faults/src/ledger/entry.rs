@@ -52,6 +52,8 @@ pub(crate) enum Entry {
     },
     /// A cursor reader got this event. A session sees a higher offset each time.
     Read { reader: String, offset: i64 },
+    /// A claim brought messages.
+    Claimed { group: String, took_us: u64 },
     /// The database took a report of this process for the group.
     Settled { group: String },
     /// A report of this process came too late.

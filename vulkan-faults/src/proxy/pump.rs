@@ -82,8 +82,11 @@ async fn pump(
         if reset && hits(33) {
             return Ended::Reset;
         }
+        sleep(travel(&now)).await;
         for piece in buffer[..read].chunks(now.slice.unwrap_or(usize::MAX)) {
-            sleep(delay(&now, piece.len())).await;
+            if let Some(rate) = now.bandwidth {
+                sleep(Duration::from_secs_f64(piece.len() as f64 / rate as f64)).await;
+            }
             if to.write_all(piece).await.is_err() {
                 return Ended::Closed;
             }
@@ -108,11 +111,7 @@ fn hits(percent: u32) -> bool {
     percent > 0 && rand::rng().random_range(0..100) < percent
 }
 
-fn delay(toxics: &Toxics, bytes: usize) -> Duration {
+fn travel(toxics: &Toxics) -> Duration {
     let jitter = toxics.jitter.mul_f64(rand::rng().random_range(0.0..2.0));
-    let travels = (toxics.latency + jitter).saturating_sub(toxics.jitter);
-    let sent = toxics
-        .bandwidth
-        .map_or(0.0, |rate| bytes as f64 / rate as f64);
-    travels + Duration::from_secs_f64(sent)
+    (toxics.latency + jitter).saturating_sub(toxics.jitter)
 }

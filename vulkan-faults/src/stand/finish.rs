@@ -49,9 +49,7 @@ impl Outcome {
 impl Stand {
     /// Ends the load, waits until everything owed is done, ends the workers, and judges.
     pub(crate) async fn finish(mut self) -> Result<Outcome> {
-        for other in &mut self.others {
-            other.end().await?;
-        }
+        self.quiet().await?;
         let drained = self.drain().await;
         for worker in &mut self.workers {
             worker.end().await?;
@@ -110,6 +108,14 @@ impl Stand {
         };
         self.server.end().await?;
         Ok(outcome)
+    }
+
+    /// Ends publishers and readers.
+    pub(crate) async fn quiet(&mut self) -> Result<()> {
+        for mut other in std::mem::take(&mut self.others) {
+            other.end().await?;
+        }
+        Ok(())
     }
 
     /// Waits until no group owes anything.

@@ -129,3 +129,43 @@ impl Stand {
         Ok(())
     }
 }
+
+/// Times that a run took, in seconds.
+impl Stand {
+    /// From the acknowledgement of a publish to the begin of its first handler, of those acknowledged between two moments.
+    pub(crate) fn delays(&self, from: u64, to: u64) -> Vec<f64> {
+        let mut acknowledged = std::collections::HashMap::new();
+        let mut delays = Vec::new();
+        for line in &self.lines {
+            if let Entry::Ok { offset, .. } = &line.entry
+                && (from..to).contains(&line.at)
+            {
+                acknowledged.insert(*offset, line.at);
+            }
+        }
+        for line in &self.lines {
+            if let Entry::Start {
+                offset, attempt: 1, ..
+            } = &line.entry
+                && let Some(at) = acknowledged.get(offset)
+            {
+                delays.push(seconds(line.at.saturating_sub(*at)));
+            }
+        }
+        delays
+    }
+
+    /// How long claims took that brought something, between two moments.
+    pub(crate) fn claims(&self, from: u64, to: u64) -> Vec<f64> {
+        let within = self
+            .lines
+            .iter()
+            .filter(|line| (from..to).contains(&line.at));
+        within
+            .filter_map(|line| match line.entry {
+                Entry::Claimed { took_us, .. } => Some(seconds(took_us)),
+                _ => None,
+            })
+            .collect()
+    }
+}
