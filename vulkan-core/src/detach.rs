@@ -58,6 +58,16 @@ where
     W: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send + 'static,
     T: Send + 'static,
 {
+    answered_or(limit, client, work).await
+}
+
+/// The same for a call that fails with errors of its own, too.
+pub(crate) async fn answered_or<T, E, W>(limit: Duration, client: &Client, work: W) -> Result<T, E>
+where
+    W: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+    T: Send + 'static,
+    E: From<sqlx::Error> + Send + 'static,
+{
     let (pool, silence) = (client.pool().clone(), client.silence.clone());
     to_the_end(async move {
         let mut connection = pool.acquire().await?;
@@ -67,7 +77,7 @@ where
             Err(_) => {
                 silence.note(asked);
                 connection.close_on_drop();
-                Err(silent())
+                Err(silent().into())
             }
         }
     })

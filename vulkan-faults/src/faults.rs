@@ -1,10 +1,12 @@
 //! The faults, a family a file.
 
+mod between;
 mod claims;
 mod clocks;
 mod exhaustion;
 mod keys;
 mod network;
+mod nobody;
 mod poison;
 mod processes;
 mod server;
@@ -237,6 +239,41 @@ pub(crate) const FAULTS: &[Fault] = &[
         "tame keys: any text instead",
         "220 keys, 2,000 messages",
         "220 keys, 200,000 messages"
+    ),
+    fault!(
+        between::pooler,
+        "f24",
+        "sessions: pgbouncer in transaction mode, which also goes and comes back",
+        "13 s",
+        "6 min"
+    ),
+    fault!(
+        nobody::leaders,
+        "f26",
+        "who fires schedules and rolls slots, by kill -9 and SIGSTOP",
+        "6 times",
+        "100 times"
+    ),
+    fault!(
+        nobody::notifications,
+        "f32",
+        "peace at commit: somebody sleeps and is rung for at each publish",
+        "12 s",
+        "3 min"
+    ),
+    fault!(
+        between::wraparound,
+        "f33",
+        "transaction ids: they go past 2^32",
+        "once",
+        "once"
+    ),
+    fault!(
+        nobody::forgetful,
+        "f36",
+        "durability: fsync and synchronous_commit off",
+        "once",
+        "once"
     ),
 ];
 

@@ -13,6 +13,9 @@ use super::{Job, Publish, STREAM, end_of_input, pool, worker::chain};
 use crate::Result;
 use crate::ledger::{Entry, Pen};
 
+/// For a transaction to end.
+const PATIENCE: Duration = Duration::from_secs(25);
+
 /// Events of one batch.
 const BATCH: u64 = 10;
 
@@ -161,9 +164,18 @@ impl Lanes {
         let mut invoked = vec![id];
         let mut offsets = Vec::new();
         let mut committing = false;
-        let done = self
-            .transaction(message, &mut invoked, &mut offsets, &mut committing)
-            .await;
+        // An application's own transaction has no limit but the application's: a connection that fell silent would
+        // hold it until the kernel gives up.
+        let done = tokio::time::timeout(
+            PATIENCE,
+            self.transaction(message, &mut invoked, &mut offsets, &mut committing),
+        )
+        .await
+        .unwrap_or_else(|_| {
+            Err(Error::Database(Sqlx::Io(
+                std::io::ErrorKind::TimedOut.into(),
+            )))
+        });
         match done {
             Ok(true) => {
                 for (id, offset) in offsets {
