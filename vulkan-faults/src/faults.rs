@@ -275,6 +275,13 @@ pub(crate) const FAULTS: &[Fault] = &[
         "once",
         "once"
     ),
+    fault!(
+        between::failover,
+        "f25",
+        "the server, for good: a synchronous standby takes over",
+        "once",
+        "once, after two minutes"
+    ),
 ];
 
 /// Runs faults, as asked.

@@ -3,7 +3,7 @@
 mod pump;
 mod toxics;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -19,6 +19,8 @@ use crate::Result;
 pub(crate) struct Proxy {
     port: u16,
     toxics: watch::Sender<Toxics>,
+    /// The server's socket.
+    target: watch::Sender<PathBuf>,
     counts: Arc<Counts>,
     _task: JoinSet<()>,
 }
@@ -34,7 +36,8 @@ impl Proxy {
     pub(crate) async fn start(directory: &Path) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
-        let socket = directory.join(".s.PGSQL.5432");
+        let target = watch::Sender::new(directory.join(".s.PGSQL.5432"));
+        let socket = target.subscribe();
         let toxics = watch::Sender::new(Toxics::default());
         let counts = Arc::new(Counts::default());
         let mut task = JoinSet::new();
@@ -51,7 +54,8 @@ impl Proxy {
                     let _ = client.set_zero_linger();
                     continue;
                 }
-                let Ok(server) = UnixStream::connect(&socket).await else {
+                let target = socket.borrow().clone();
+                let Ok(server) = UnixStream::connect(target).await else {
                     // As a server that is not there.
                     let _ = client.set_zero_linger();
                     continue;
@@ -68,6 +72,7 @@ impl Proxy {
         Ok(Self {
             port,
             toxics,
+            target,
             counts,
             _task: task,
         })
@@ -75,6 +80,11 @@ impl Proxy {
 
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// From now on new connections go there.
+    pub(crate) fn point_to(&self, socket: PathBuf) {
+        self.target.send_replace(socket);
     }
 
     /// From now on connections go like this.

@@ -32,7 +32,12 @@ pub(crate) struct Server {
     database: TestDatabase,
     /// The run's own, for questions and for harm; never through what stands between the workers and the server.
     pub(crate) pool: PgPool,
+    /// The data of a second server, which has taken over or may.
+    standby: Option<PathBuf>,
 }
+
+/// Where the standby's socket ends.
+const STANDBY: u16 = 5433;
 
 impl Server {
     pub(crate) async fn start(settings: &[(&str, &str)]) -> Result<Self> {
@@ -47,6 +52,7 @@ impl Server {
             postgres,
             database,
             pool,
+            standby: None,
         };
         vulkan::Client::new(server.pool.clone()).migrate().await?;
         server.run(include_str!("sql/tables.sql")).await?;
@@ -137,8 +143,61 @@ impl Server {
         Ok(command)
     }
 
+    /// Starts a second server that follows the first, and lets commits wait for it.
+    pub(crate) async fn add_standby(&mut self) -> Result<()> {
+        let (directory, data) = (self.directory()?, self.directory()?.join("standby"));
+        let mut backup = self.command("pg_basebackup")?;
+        backup.args(["-U", "postgres", "-R", "-X", "stream", "-c", "fast", "-h"]);
+        backup.arg(&directory).arg("-D").arg(&data);
+        succeed(backup).await?;
+        let file = data.join("postgresql.conf");
+        let settings = std::fs::read_to_string(&file)?;
+        std::fs::write(&file, format!("{settings}\nport = {STANDBY}\n"))?;
+        let mut start = self.command("pg_ctl")?;
+        start
+            .args(["start", "-s", "-w", "-l"])
+            .arg(data.join("standby.log"))
+            .arg("-D")
+            .arg(&data);
+        self.standby = Some(data);
+        succeed(start).await?;
+        self.run("ALTER SYSTEM SET synchronous_standby_names = '*'")
+            .await?;
+        self.run("SELECT pg_reload_conf()").await?;
+        while !self
+            .value::<bool>("SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync'")
+            .await?
+        {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
+    /// Makes the standby the server. Returns where its socket is.
+    pub(crate) async fn promote(&mut self) -> Result<PathBuf> {
+        let data = self.standby.clone().ok_or("there is no standby")?;
+        let mut promote = self.command("pg_ctl")?;
+        promote.args(["promote", "-s", "-w", "-D"]).arg(data);
+        succeed(promote).await?;
+        let options = self
+            .database
+            .connect_options()
+            .port(STANDBY)
+            .application_name("faults");
+        self.pool = PgPoolOptions::new()
+            .max_connections(8)
+            .connect_with(options)
+            .await?;
+        Ok(self.directory()?.join(format!(".s.PGSQL.{STANDBY}")))
+    }
+
     pub(crate) async fn end(self) -> Result<()> {
         self.pool.close().await;
+        if let Some(data) = &self.standby {
+            let mut stop = self.command("pg_ctl")?;
+            stop.args(["stop", "-s", "-m", "immediate", "-D"]).arg(data);
+            succeed(stop).await?;
+        }
         Ok(self.postgres.stop().await?)
     }
 }

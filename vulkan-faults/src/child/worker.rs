@@ -20,6 +20,8 @@ const CUT_OFF: u8 = 3;
 const UNSETTLED: u8 = 4;
 
 pub(super) async fn run(order: Work) -> Result<u8> {
+    // Handlers panic on purpose here.
+    std::panic::set_hook(Box::new(|_| {}));
     if let Some(bytes) = order.memory {
         let limit = rustix::process::Rlimit {
             current: Some(bytes),

@@ -79,7 +79,7 @@ async fn published(stand: &Stand, long: f64, asleep: bool) -> Result<f64> {
     let client = Client::connect(&stand.url).await?;
     let mut sleeper = stand.pool().acquire().await?;
     if asleep {
-        sqlx::raw_sql("LISTEN vulkan; SELECT pg_advisory_lock(1459617794, stream_id) FROM vulkan.streams WHERE name = 'load'")
+        sqlx::raw_sql("SELECT pg_advisory_lock(1459617794, stream_id) FROM vulkan.streams WHERE name = 'load'")
             .execute(&mut *sleeper)
             .await?;
     }
@@ -103,7 +103,7 @@ async fn published(stand: &Stand, long: f64, asleep: bool) -> Result<f64> {
         all += task??;
     }
     if asleep {
-        sqlx::raw_sql("UNLISTEN *; SELECT pg_advisory_unlock_all()")
+        sqlx::raw_sql("SELECT pg_advisory_unlock_all()")
             .execute(&mut *sleeper)
             .await?;
     }

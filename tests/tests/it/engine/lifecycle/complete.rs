@@ -171,16 +171,22 @@ async fn who_completed_a_message_has_not_lost_it() {
     .await
     .unwrap();
     assert_eq!(lost, [0_i64; 0]);
-    let settlement = unkeyed
-        .iter()
-        .fold(Settlement::closing(&held), |all, message| {
-            all.item(message, "running")
-        });
+    // Of all but the one whose claim is closed already.
+    let settlement = unkeyed.iter().fold(Settlement::default(), |all, message| {
+        all.item(message, "running")
+    });
     let verdicts = group.settle(&settlement).await;
     assert!(
         verdicts.iter().all(|verdict| verdict.verdict != "stale"),
         "{verdicts:?}"
     );
+    let first: Vec<Message> = held
+        .iter()
+        .filter(|one| one.claim_hi.is_some() && one.lane.is_none())
+        .cloned()
+        .collect();
+    let open = first.last().unwrap();
+    assert_eq!(group.settle_one(open, "running").await, []);
     for message in unkeyed {
         assert_eq!(group.status(message.offset).await.unwrap().0, "done");
     }
