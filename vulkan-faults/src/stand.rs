@@ -56,6 +56,7 @@ pub(crate) struct Stand {
     pub(crate) url: String,
     pub(crate) begun: u64,
     ids: u64,
+    publishers: u64,
     pen: Pen,
     tail: Tail,
     directory: TempDir,
@@ -82,6 +83,7 @@ impl Stand {
             url,
             begun: mono_us(),
             ids: 1 << 50,
+            publishers: 0,
             pen: Pen::open(directory.path(), "run")?,
             tail: Tail::new(directory.path()),
             sampling: Some(tokio::spawn(sampling)),
@@ -144,7 +146,8 @@ impl Stand {
 
     /// Starts a publisher.
     pub(crate) fn add_publisher(&mut self) -> Result<()> {
-        let first = u64::try_from(self.others.len())? << 40;
+        self.publishers += 1;
+        let first = self.publishers << 40;
         let order = self
             .setup
             .publish(&self.url, self.ledger(), self.plan.rate, first);
