@@ -142,41 +142,59 @@ COMMENT ON COLUMN vulkan.exceptions.attempts IS 'Attempts begun, counted when th
 COMMENT ON COLUMN vulkan.exceptions.token IS 'The fence: grows with every hand-out; only the newest may settle.';
 COMMENT ON COLUMN vulkan.exceptions.solo IS 'It came back from a lost lease, so it may have killed its process: handed out alone.';
 
-CREATE TABLE vulkan.lanes (
+CREATE TABLE vulkan.keys (
     group_id    integer NOT NULL,
     key_hash    bigint NOT NULL,
     prefix_hash bigint NOT NULL,
     head        bigint NOT NULL,
     through     bigint NOT NULL,
     held        integer NOT NULL DEFAULT 0,
-    status      text NOT NULL CHECK (status IN ('ready', 'parked', 'processing', 'blocked')),
+    status      text NOT NULL CHECK (status IN ('ready', 'parked', 'processing', 'blocked', 'drained')),
     straggler   bigint,
     redriven    boolean NOT NULL DEFAULT false,
     opened      boolean NOT NULL DEFAULT true,
     solo_until  bigint NOT NULL DEFAULT 0,
     solo        boolean NOT NULL DEFAULT false,
     token       bigint NOT NULL,
+    kept        boolean NOT NULL DEFAULT false,
     run_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     claimed_at  timestamptz,
     lease_until timestamptz,
     worker      text,
-    PRIMARY KEY (group_id, key_hash),
+    PRIMARY KEY (group_id, key_hash, token),
     CONSTRAINT leased_while_processing CHECK ((status = 'processing') = (lease_until IS NOT NULL))
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
-CREATE INDEX lanes_ready ON vulkan.lanes (group_id, solo, run_at) WHERE status = 'ready';
-CREATE INDEX lanes_leased ON vulkan.lanes (group_id, lease_until) WHERE status = 'processing';
-CREATE INDEX lanes_parked ON vulkan.lanes (group_id, prefix_hash, run_at) WHERE status = 'parked';
-COMMENT ON TABLE vulkan.lanes IS 'One row: one partition key with unresolved messages, which are its events above head up to the group''s cursor. No lane: the key is drained.';
-COMMENT ON COLUMN vulkan.lanes.prefix_hash IS 'The hash of the key''s prefix: what the limit per prefix goes by.';
-COMMENT ON COLUMN vulkan.lanes.status IS 'ready: its next message is due at run_at. parked: the same, but its prefix is at its limit; it is out of claim()''s sight until there is room. processing: a worker holds a run of it. blocked: it waits for a dead message.';
-COMMENT ON COLUMN vulkan.lanes.head IS 'Everything of the key at or below it is resolved, stragglers apart.';
-COMMENT ON COLUMN vulkan.lanes.through IS 'While processing: the run handed out ends here.';
-COMMENT ON COLUMN vulkan.lanes.held IS 'While processing: how many messages the run handed out has. They count as in flight until the run ends.';
-COMMENT ON COLUMN vulkan.lanes.straggler IS 'While processing: the redriven message below head that was handed out.';
-COMMENT ON COLUMN vulkan.lanes.opened IS 'Its run was handed out with the claim that opened the lane.';
-COMMENT ON COLUMN vulkan.lanes.redriven IS 'Messages below head were redriven and wait; they go first.';
-COMMENT ON COLUMN vulkan.lanes.solo_until IS 'Up to here messages are handed out alone: they were in flight when a lease was lost.';
-COMMENT ON COLUMN vulkan.lanes.solo IS 'What it hands out next may be one of those, or a redriven message whose lease was lost.';
+CREATE INDEX keys_ready ON vulkan.keys (group_id, solo, run_at) WHERE status = 'ready';
+CREATE INDEX keys_leased ON vulkan.keys (group_id, lease_until) WHERE status = 'processing';
+CREATE INDEX keys_parked ON vulkan.keys (group_id, prefix_hash, run_at) WHERE status = 'parked';
+COMMENT ON TABLE vulkan.keys IS 'One row: one partition key. Either it has unresolved messages, which are its events above head up to the group''s cursor: then the row is its lane. Or it is drained, and the row is only kept for a while. No row: the same as drained.';
+COMMENT ON COLUMN vulkan.keys.prefix_hash IS 'The hash of the key''s prefix: what the limit per prefix goes by.';
+COMMENT ON COLUMN vulkan.keys.status IS 'ready: its next message is due at run_at. parked: the same, but its prefix is at its limit; it is out of claim()''s sight until there is room. processing: a worker holds a run of it. blocked: it waits for a dead message. drained: no lane; since run_at nothing of the key is unresolved.';
+COMMENT ON COLUMN vulkan.keys.head IS 'Everything of the key at or below it is resolved, stragglers apart.';
+COMMENT ON COLUMN vulkan.keys.through IS 'While processing: the run handed out ends here.';
+COMMENT ON COLUMN vulkan.keys.held IS 'While processing: how many messages the run handed out has. They count as in flight until the run ends.';
+COMMENT ON COLUMN vulkan.keys.straggler IS 'While processing: the redriven message below head that was handed out.';
+COMMENT ON COLUMN vulkan.keys.opened IS 'Its run was handed out with the claim that opened the lane.';
+COMMENT ON COLUMN vulkan.keys.redriven IS 'Messages below head were redriven and wait; they go first.';
+COMMENT ON COLUMN vulkan.keys.token IS 'The fence: grows whenever a run is handed out. A key is looked up by its highest token: while an old snapshot is held, the versions of its row that nobody needs any more lie behind the one that counts.';
+COMMENT ON COLUMN vulkan.keys.kept IS 'It has been drained before, and its row not deleted: a key that comes again and again keeps its row, so that the look-up never has to step over all the rows it had.';
+COMMENT ON COLUMN vulkan.keys.solo_until IS 'Up to here messages are handed out alone: they were in flight when a lease was lost.';
+COMMENT ON COLUMN vulkan.keys.solo IS 'What it hands out next may be one of those, or a redriven message whose lease was lost.';
+
+CREATE VIEW vulkan.lanes AS
+SELECT k.group_id, k.key_hash, k.prefix_hash, k.head, k.through, k.held, k.status, k.straggler, k.redriven, k.opened, k.solo_until, k.solo, k.token, k.kept, k.run_at, k.claimed_at, k.lease_until, k.worker
+FROM vulkan.keys k WHERE k.status <> 'drained';
+COMMENT ON VIEW vulkan.lanes IS 'One row: one partition key with unresolved messages. No lane: the key is drained.';
+
+CREATE TABLE vulkan.ready_marks (
+    group_id        integer NOT NULL,
+    marked_at       timestamptz NOT NULL,
+    exceptions_from timestamptz NOT NULL,
+    lanes_from      timestamptz NOT NULL,
+    valid_until     timestamptz NOT NULL,
+    PRIMARY KEY (group_id, marked_at)
+);
+COMMENT ON TABLE vulkan.ready_marks IS 'One row: from which run_at on ready exceptions and ready lanes of a group are worth looking for, for a while. Only made where the look takes long, because an old snapshot keeps what was ready before from being cleaned away.';
 
 CREATE TABLE vulkan.runs (
     group_id   integer NOT NULL,

@@ -22,6 +22,7 @@ CREATE FUNCTION vulkan.claim(
 LANGUAGE plpgsql ROWS 100 AS $$
 DECLARE
     g      vulkan.groups;
+    mark   vulkan.ready_marks;
     room   integer := max_messages;
     got    integer;
     cursor bigint;
@@ -44,11 +45,12 @@ BEGIN
         RETURN QUERY SELECT * FROM vulkan.claim_limited(g.group_id, worker, room, max_lanes, take_solo, max_bytes);
         RETURN;
     END IF;
-    RETURN QUERY SELECT * FROM vulkan.claim_exceptions(g, worker, room, take_solo);
+    mark := vulkan.ready_mark(g.group_id);
+    RETURN QUERY SELECT * FROM vulkan.claim_exceptions(g, worker, room, take_solo, mark.exceptions_from);
     GET DIAGNOSTICS got = ROW_COUNT;
     room := room - got;
     IF room > 0 AND max_lanes > 0 THEN
-        RETURN QUERY SELECT * FROM vulkan.claim_lanes(g, worker, room, max_lanes, take_solo AND got = 0);
+        RETURN QUERY SELECT * FROM vulkan.claim_lanes(g, worker, room, max_lanes, take_solo AND got = 0, mark.lanes_from);
         GET DIAGNOSTICS got = ROW_COUNT;
         room := room - got;
     END IF;
@@ -69,7 +71,21 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION vulkan.claim(integer, text, integer, integer, boolean, bigint) IS 'Hands out up to max_messages messages of a group under its lease, keyed ones from up to max_lanes lanes at a time, at most one that came back from a lost lease and only with take_solo. A group with limits hands out no more than they leave room for. Give back each with settle(), or extend() its lease. Call it in a transaction of its own: it commits asynchronously. Nothing to do gives no row. Raises VK002.';
 
-CREATE FUNCTION vulkan.claim_exceptions(g vulkan.groups, worker text, max_messages integer, take_solo boolean)
+CREATE FUNCTION vulkan.ready_mark(group_id integer) RETURNS vulkan.ready_marks
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    mark vulkan.ready_marks;
+BEGIN
+    SELECT m.* INTO mark FROM vulkan.ready_marks m WHERE m.group_id = ready_mark.group_id ORDER BY m.marked_at DESC LIMIT 1;
+    IF NOT FOUND OR mark.valid_until < clock_timestamp() THEN
+        mark.exceptions_from := '-infinity';
+        mark.lanes_from := '-infinity';
+    END IF;
+    RETURN mark;
+END $$;
+COMMENT ON FUNCTION vulkan.ready_mark(integer) IS 'Internal. From which run_at on ready exceptions and lanes of a group are worth looking for. What became ready below that, in a transaction that took long, is found by the next mark.';
+
+CREATE FUNCTION vulkan.claim_exceptions(g vulkan.groups, worker text, max_messages integer, take_solo boolean, ready_from timestamptz)
 RETURNS SETOF vulkan.message
 LANGUAGE plpgsql ROWS 100 AS $$
 DECLARE
@@ -78,11 +94,11 @@ DECLARE
 BEGIN
     WITH due AS (
         SELECT x.ctid AS row_id FROM vulkan.exceptions x
-        WHERE x.group_id = g.group_id AND x.status = 'ready' AND x.lane IS NULL AND NOT x.solo AND x.run_at <= at
+        WHERE x.group_id = g.group_id AND x.status = 'ready' AND x.lane IS NULL AND NOT x.solo AND x.run_at <= at AND x.run_at >= ready_from
         ORDER BY x.run_at LIMIT max_messages FOR UPDATE SKIP LOCKED
     ), suspect AS (
         SELECT x.ctid AS row_id FROM vulkan.exceptions x
-        WHERE x.group_id = g.group_id AND x.status = 'ready' AND x.lane IS NULL AND x.solo AND x.run_at <= at
+        WHERE x.group_id = g.group_id AND x.status = 'ready' AND x.lane IS NULL AND x.solo AND x.run_at <= at AND x.run_at >= ready_from
         ORDER BY x.run_at LIMIT take_solo::integer FOR UPDATE SKIP LOCKED
     ), claimed AS (
         UPDATE vulkan.exceptions x
@@ -97,7 +113,7 @@ BEGIN
         RETURN QUERY SELECT * FROM vulkan.exception_messages(g.group_id, g.stream_id, taken);
     END IF;
 END $$;
-COMMENT ON FUNCTION vulkan.claim_exceptions(vulkan.groups, text, integer, boolean) IS 'Internal. The part of claim() that hands out retries and delayed messages that are due.';
+COMMENT ON FUNCTION vulkan.claim_exceptions(vulkan.groups, text, integer, boolean, timestamptz) IS 'Internal. The part of claim() that hands out retries and delayed messages that are due.';
 
 -- Functions that read events plan anew at every call: with the offsets known, the planner opens only
 -- the partitions they lie in; a generic plan would lock every partition of the log.
@@ -233,8 +249,9 @@ BEGIN
                           WHERE y.stream_id = g.stream_id AND y."offset" > cursor AND y."offset" <= top
                           ORDER BY y."offset" LIMIT scan_limit) x
                     WHERE (b.everything OR vulkan.matches(x.kind, x.headers, b))
-                      AND NOT EXISTS (SELECT FROM vulkan.lanes l
-                                      WHERE l.group_id = g.group_id AND l.key_hash = hashtextextended(x.partition_key, 0))
+                      AND coalesce((SELECT k.status FROM vulkan.keys k
+                                    WHERE k.group_id = g.group_id AND k.key_hash = hashtextextended(x.partition_key, 0)
+                                    ORDER BY k.token DESC LIMIT 1), 'drained') = 'drained'
                     ORDER BY x."offset" LIMIT max_messages) e) m
         WHERE m.fits;
     END IF;
@@ -272,7 +289,7 @@ BEGIN
     SELECT e."offset", e.kind, e.partition_key, e.payload, e.headers, e.created_at,
            1, new_token, claim_hi, l.key_hash, false
     FROM vulkan.events e
-    LEFT JOIN vulkan.lanes l
+    LEFT JOIN vulkan.keys l
         ON batch.keyed > 0 AND l.group_id = g.group_id AND l.key_hash = hashtextextended(e.partition_key, 0)
        AND l.token = new_token AND e."offset" <= l.through
     WHERE e.stream_id = g.stream_id AND e."offset" > cursor AND e."offset" <= claim_hi

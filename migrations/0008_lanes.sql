@@ -10,26 +10,35 @@ LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 BEGIN
     -- A key that has its lane already needs nothing: its lane reaches up to the cursor.
     -- A run ends before the first message that must not be handed out yet.
-    INSERT INTO vulkan.lanes (group_id, key_hash, prefix_hash, head, through, held, status, token, run_at, claimed_at, lease_until, worker)
+    WITH fresh AS MATERIALIZED (
+        SELECT k.*, l.row_id
+        FROM (SELECT hashtextextended(e.partition_key, 0) AS hash, min(vulkan.prefix_hash(e.partition_key, g.prefix_delimiter)) AS prefix_hash, count(*)::integer AS messages,
+                     min(e."offset") AS first, max(e."offset") AS last,
+                     min(e."offset") FILTER (WHERE e.deliver_at > at) AS first_delayed,
+                     (array_agg(e.deliver_at ORDER BY e."offset"))[1] AS deliver_at
+              FROM vulkan.events e
+              WHERE e.stream_id = g.stream_id AND e."offset" > cursor AND e."offset" <= claim_hi
+                AND e.partition_key IS NOT NULL
+                AND (g.unfiltered OR vulkan.is_message(g.group_id, e."offset", e.kind, e.headers))
+                AND NOT (marked AND EXISTS (SELECT FROM vulkan.exceptions x
+                                            WHERE x.group_id = g.group_id AND x."offset" = e."offset"))
+              GROUP BY 1) k
+        LEFT JOIN LATERAL (SELECT x.ctid AS row_id, x.status FROM vulkan.keys x
+                           WHERE x.group_id = g.group_id AND x.key_hash = k.hash ORDER BY x.token DESC LIMIT 1) l ON true
+        WHERE coalesce(l.status, 'drained') = 'drained'
+    ), replaced AS (
+        DELETE FROM vulkan.keys x USING fresh f WHERE x.ctid = f.row_id
+    )
+    INSERT INTO vulkan.keys (group_id, key_hash, prefix_hash, head, through, held, status, token, kept, run_at, claimed_at, lease_until, worker)
     SELECT g.group_id, k.hash, k.prefix_hash, cursor, coalesce(k.first_delayed - 1, k.last), k.messages,
            CASE WHEN k.first = k.first_delayed THEN 'ready' ELSE 'processing' END,
-           new_token, CASE WHEN k.first = k.first_delayed THEN k.deliver_at ELSE at END, at, CASE WHEN k.first IS DISTINCT FROM k.first_delayed THEN at + g.lease END, open_lanes.worker
-    FROM (SELECT hashtextextended(e.partition_key, 0) AS hash, min(vulkan.prefix_hash(e.partition_key, g.prefix_delimiter)) AS prefix_hash, count(*)::integer AS messages,
-                 min(e."offset") AS first, max(e."offset") AS last,
-                 min(e."offset") FILTER (WHERE e.deliver_at > at) AS first_delayed,
-                 (array_agg(e.deliver_at ORDER BY e."offset"))[1] AS deliver_at
-          FROM vulkan.events e
-          WHERE e.stream_id = g.stream_id AND e."offset" > cursor AND e."offset" <= claim_hi
-            AND e.partition_key IS NOT NULL
-            AND (g.unfiltered OR vulkan.is_message(g.group_id, e."offset", e.kind, e.headers))
-            AND NOT (marked AND EXISTS (SELECT FROM vulkan.exceptions x
-                                        WHERE x.group_id = g.group_id AND x."offset" = e."offset"))
-          GROUP BY 1) k
-    WHERE NOT EXISTS (SELECT FROM vulkan.lanes l WHERE l.group_id = g.group_id AND l.key_hash = k.hash);
+           new_token, k.row_id IS NOT NULL,
+           CASE WHEN k.first = k.first_delayed THEN k.deliver_at ELSE at END, at, CASE WHEN k.first IS DISTINCT FROM k.first_delayed THEN at + g.lease END, open_lanes.worker
+    FROM fresh k;
 END $$;
 COMMENT ON FUNCTION vulkan.open_lanes(vulkan.groups, text, bigint, bigint, bigint, timestamptz, boolean) IS 'Internal. Opens a lane for each key of a claimed range that has none, its run handed out with the claim. The caller holds the latch.';
 
-CREATE FUNCTION vulkan.claim_lanes(g vulkan.groups, worker text, max_messages integer, max_lanes integer, take_solo boolean)
+CREATE FUNCTION vulkan.claim_lanes(g vulkan.groups, worker text, max_messages integer, max_lanes integer, take_solo boolean, ready_from timestamptz)
 RETURNS SETOF vulkan.message
 LANGUAGE plpgsql ROWS 100 AS $$
 DECLARE
@@ -40,12 +49,12 @@ DECLARE
 BEGIN
     -- Heads come with the lock: a join to the lanes would read them as of a snapshot before it.
     WITH due AS (
-        SELECT l.key_hash, l.head, l.solo FROM vulkan.lanes l
-        WHERE l.group_id = g.group_id AND l.status = 'ready' AND NOT l.solo AND l.run_at <= at
+        SELECT l.key_hash, l.head, l.solo FROM vulkan.keys l
+        WHERE l.group_id = g.group_id AND l.status = 'ready' AND NOT l.solo AND l.run_at <= at AND l.run_at >= ready_from
         ORDER BY l.run_at LIMIT least(max_lanes, max_messages) FOR UPDATE SKIP LOCKED
     ), suspect AS (
-        SELECT l.key_hash, l.head, l.solo FROM vulkan.lanes l
-        WHERE l.group_id = g.group_id AND l.status = 'ready' AND l.solo AND l.run_at <= at
+        SELECT l.key_hash, l.head, l.solo FROM vulkan.keys l
+        WHERE l.group_id = g.group_id AND l.status = 'ready' AND l.solo AND l.run_at <= at AND l.run_at >= ready_from
         ORDER BY l.run_at LIMIT take_solo::integer FOR UPDATE SKIP LOCKED
     )
     SELECT array_agg(p.key_hash), array_agg(p.head), array_agg(p.solo) INTO keys, heads, solos
@@ -56,7 +65,7 @@ BEGIN
     RETURN QUERY SELECT * FROM vulkan.lane_messages(g, claim_lanes.worker, keys, heads, solos, vulkan.redriven_due(g, keys, at),
         greatest(1, max_messages / cardinality(keys)), at);
 END $$;
-COMMENT ON FUNCTION vulkan.claim_lanes(vulkan.groups, text, integer, integer, boolean) IS 'Internal. The part of claim() that hands out runs of ready lanes. Locks the lanes it takes and skips locked ones; needs no latch.';
+COMMENT ON FUNCTION vulkan.claim_lanes(vulkan.groups, text, integer, integer, boolean, timestamptz) IS 'Internal. The part of claim() that hands out runs of ready lanes. Locks the lanes it takes and skips locked ones; needs no latch.';
 
 CREATE FUNCTION vulkan.redriven_due(g vulkan.groups, keys bigint[], at timestamptz) RETURNS bigint[]
 LANGUAGE plpgsql STABLE AS $$
@@ -64,7 +73,7 @@ BEGIN
     RETURN (
         SELECT array_agg(s."offset" ORDER BY p.nth)
         FROM unnest(keys) WITH ORDINALITY AS p(key_hash, nth)
-        CROSS JOIN LATERAL (SELECT * FROM vulkan.lanes y WHERE y.group_id = g.group_id AND y.key_hash = p.key_hash LIMIT 1) l
+        CROSS JOIN LATERAL (SELECT * FROM vulkan.keys y WHERE y.group_id = g.group_id AND y.key_hash = p.key_hash ORDER BY y.token DESC LIMIT 1) l
         LEFT JOIN LATERAL (
             SELECT x."offset" FROM vulkan.exceptions x
             WHERE l.redriven AND x.group_id = l.group_id AND x.lane = l.key_hash AND x.status = 'ready'
@@ -109,11 +118,11 @@ BEGIN
         ) m
         WHERE m.handed
     ), taken AS (
-        UPDATE vulkan.lanes l
+        UPDATE vulkan.keys l
         SET status = 'processing', through = greatest(l.head, r.last), held = r.messages, straggler = r.late, token = new_token, opened = false,
             worker = lane_messages.worker, claimed_at = at, lease_until = at + g.lease
         FROM (SELECT run.key, max(run."offset") AS last, max(run.late) AS late, count(*)::integer AS messages FROM run GROUP BY 1) r
-        CROSS JOIN LATERAL (SELECT x.ctid FROM vulkan.lanes x WHERE x.group_id = g.group_id AND x.key_hash = r.key LIMIT 1) y
+        CROSS JOIN LATERAL (SELECT x.ctid FROM vulkan.keys x WHERE x.group_id = g.group_id AND x.key_hash = r.key ORDER BY x.token DESC LIMIT 1) y
         WHERE l.ctid = y.ctid
     )
     SELECT r."offset", r.kind, r.partition_key, r.payload, r.headers, r.created_at,
@@ -135,13 +144,16 @@ BEGIN
     ELSE
         SELECT min(coalesce(u.head, l.head)) INTO lowest
         FROM unnest(keys, heads) AS u(key, head)
-        CROSS JOIN LATERAL (SELECT x.head FROM vulkan.lanes x WHERE x.group_id = g.group_id AND x.key_hash = u.key LIMIT 1) l;
+        CROSS JOIN LATERAL (SELECT x.head FROM vulkan.keys x WHERE x.group_id = g.group_id AND x.key_hash = u.key ORDER BY x.token DESC LIMIT 1) l;
     END IF;
     WITH next AS MATERIALIZED (
-        SELECT l.ctid AS row_id, coalesce(u.head, l.head) AS head, n."offset", n.due_at, least(p.due_at, s.due_at) AS late_due_at, s.due_at IS NOT NULL AS late_solo
+        SELECT l.ctid AS row_id, coalesce(u.head, l.head) AS head, n."offset", n.due_at, least(p.due_at, s.due_at) AS late_due_at, s.due_at IS NOT NULL AS late_solo,
+               n."offset" IS NULL AND p.due_at IS NULL AND s.due_at IS NULL AS drained,
+               -- Of keys that come once, one row of sixteen is kept in vain; of one that comes again and again, soon the only one.
+               l.kept OR random() < 1.0 / 16 AS kept
         FROM unnest(keys, heads) AS u(key, head)
-        CROSS JOIN LATERAL (SELECT x.ctid, x.* FROM vulkan.lanes x
-                            WHERE x.group_id = g.group_id AND x.key_hash = u.key LIMIT 1) l
+        CROSS JOIN LATERAL (SELECT x.ctid, x.* FROM vulkan.keys x
+                            WHERE x.group_id = g.group_id AND x.key_hash = u.key ORDER BY x.token DESC LIMIT 1) l
         LEFT JOIN LATERAL (
             SELECT e."offset", greatest(e.deliver_at, x.run_at) AS due_at
             FROM vulkan.events e
@@ -161,16 +173,40 @@ BEGIN
             SELECT x.run_at AS due_at FROM vulkan.exceptions x
             WHERE l.redriven AND x.group_id = g.group_id AND x.lane = l.key_hash AND x.status = 'ready' AND x.solo
               AND x."offset" <= coalesce(u.head, l.head) ORDER BY x.run_at LIMIT 1) s ON true
-    ), drained AS (
-        DELETE FROM vulkan.lanes l USING next n
-        WHERE l.ctid = n.row_id AND n."offset" IS NULL AND n.late_due_at IS NULL
+    ), gone AS (
+        DELETE FROM vulkan.keys l USING next n
+        WHERE l.ctid = n.row_id AND n.drained AND NOT n.kept
     )
-    UPDATE vulkan.lanes l
-    SET head = n.head, status = 'ready', straggler = NULL, through = n.head, worker = NULL, lease_until = NULL,
+    UPDATE vulkan.keys l
+    SET head = n.head, status = CASE WHEN n.drained THEN 'drained' ELSE 'ready' END, straggler = NULL, through = n.head, worker = NULL, lease_until = NULL,
+        kept = l.kept OR n.drained,
         redriven = n.late_due_at IS NOT NULL,
-        solo = n.late_solo OR n.head < l.solo_until,
+        solo = NOT n.drained AND (n.late_solo OR n.head < l.solo_until),
         run_at = coalesce(least(n.late_due_at, CASE WHEN n."offset" IS NOT NULL THEN coalesce(n.due_at, at) END), at)
     FROM next n
-    WHERE l.ctid = n.row_id AND (n."offset" IS NOT NULL OR n.late_due_at IS NOT NULL);
+    WHERE l.ctid = n.row_id AND NOT (n.drained AND NOT n.kept);
 END $$;
-COMMENT ON FUNCTION vulkan.rest_lanes(vulkan.groups, bigint[], bigint[]) IS 'Internal. Puts lanes that nobody holds into order, their heads moved if given: ready when their next message is due, or gone when they are drained. The caller holds the latch, so the cursor stands still.';
+COMMENT ON FUNCTION vulkan.rest_lanes(vulkan.groups, bigint[], bigint[]) IS 'Internal. Puts lanes that nobody holds into order, their heads moved if given: ready when their next message is due, or drained, and then mostly gone. The caller holds the latch, so the cursor stands still.';
+
+CREATE FUNCTION vulkan.forget_keys() RETURNS integer
+LANGUAGE plpgsql AS $$
+DECLARE
+    blocks CONSTANT bigint := pg_relation_size('vulkan.keys') / current_setting('block_size')::bigint;
+    -- A hundred blocks anywhere: the cost is bounded however large the table has become, and in the long run each has its turn.
+    first  CONSTANT bigint := floor(random() * greatest(blocks - 99, 1))::bigint;
+    below  CONSTANT tid := format('(%s,0)', first + 100)::tid;
+    since  CONSTANT timestamptz := clock_timestamp() - interval '10 seconds';
+    gone   integer;
+BEGIN
+    -- Each under its group's latch, as a claim finds a key's row and replaces it.
+    WITH idle AS MATERIALIZED (
+        SELECT DISTINCT k.group_id FROM vulkan.keys k
+        WHERE k.ctid >= format('(%s,0)', first)::tid AND k.ctid < below AND k.status = 'drained' AND k.run_at < since
+    )
+    DELETE FROM vulkan.keys k
+    WHERE k.ctid >= format('(%s,0)', first)::tid AND k.ctid < below AND k.status = 'drained' AND k.run_at < since
+      AND k.group_id IN (SELECT i.group_id FROM idle i WHERE pg_try_advisory_xact_lock(1459617792, i.group_id));
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    RETURN gone;
+END $$;
+COMMENT ON FUNCTION vulkan.forget_keys() IS 'Internal. Deletes rows of keys that have been drained for ten seconds, in a part of the table. Returns how many.';

@@ -225,7 +225,7 @@ BEGIN
                       ELSE 'ready' END AS status
           FROM unnest(offsets, settle_lanes.tokens, lanes, outcomes, delays, errors) AS i(o, token, lane, outcome, delay, error)
           -- Held from here on: the updates below go by ctid, and would not follow a row that extend() replaces meanwhile.
-          LEFT JOIN LATERAL (SELECT n.* FROM vulkan.lanes n WHERE n.group_id = g.group_id AND n.key_hash = i.lane
+          LEFT JOIN LATERAL (SELECT n.* FROM vulkan.keys n WHERE n.group_id = g.group_id AND n.key_hash = i.lane
                              AND n.token = i.token AND n.lease_until IS NOT NULL LIMIT 1 FOR UPDATE) l ON true
           LEFT JOIN LATERAL (SELECT n.attempts, n.status FROM vulkan.exceptions n
                              WHERE n.group_id = g.group_id AND n."offset" = i.o LIMIT 1) x ON true
@@ -255,13 +255,13 @@ BEGIN
             solo = false, claimed_at = EXCLUDED.claimed_at, worker = EXCLUDED.worker,
             last_error = coalesce(EXCLUDED.last_error, x.last_error), updated_at = at
         WHERE x.status = 'ready';
-    UPDATE vulkan.lanes l SET head = r.head, lease_until = at + g.lease
+    UPDATE vulkan.keys l SET head = r.head, lease_until = at + g.lease
     FROM unnest(reports) r
-    CROSS JOIN LATERAL (SELECT n.ctid FROM vulkan.lanes n WHERE n.group_id = g.group_id AND n.key_hash = r.lane LIMIT 1) y
+    CROSS JOIN LATERAL (SELECT n.ctid FROM vulkan.keys n WHERE n.group_id = g.group_id AND n.key_hash = r.lane ORDER BY n.token DESC LIMIT 1) y
     WHERE r.outcome = 'progress' AND l.ctid = y.ctid;
-    UPDATE vulkan.lanes l SET head = r.head, status = 'blocked', worker = NULL, lease_until = NULL
+    UPDATE vulkan.keys l SET head = r.head, status = 'blocked', worker = NULL, lease_until = NULL
     FROM unnest(reports) r
-    CROSS JOIN LATERAL (SELECT n.ctid FROM vulkan.lanes n WHERE n.group_id = g.group_id AND n.key_hash = r.lane LIMIT 1) y
+    CROSS JOIN LATERAL (SELECT n.ctid FROM vulkan.keys n WHERE n.group_id = g.group_id AND n.key_hash = r.lane ORDER BY n.token DESC LIMIT 1) y
     WHERE r.status = 'dead' AND g.on_dead = 'block' AND r.straggler IS NULL AND l.ctid = y.ctid;
     PERFORM vulkan.rest_lanes(g, array_agg(r.lane), array_agg(r.head))
     FROM unnest(reports) r

@@ -13,11 +13,12 @@ BEGIN
     CROSS JOIN LATERAL (SELECT n.ctid, n.token, n.lease_until FROM vulkan.exceptions n
                         WHERE n.group_id = u.group_id AND n."offset" = u.o LIMIT 1 FOR UPDATE SKIP LOCKED) y
     WHERE u.lane IS NULL AND y.token = u.token AND y.lease_until IS NOT NULL AND x.ctid = y.ctid;
-    UPDATE vulkan.lanes l SET lease_until = clock_timestamp() + g.lease
+    UPDATE vulkan.keys l SET lease_until = clock_timestamp() + g.lease
     FROM unnest(group_ids, tokens, lanes) AS u(group_id, token, lane)
     JOIN vulkan.groups g ON g.group_id = u.group_id
-    CROSS JOIN LATERAL (SELECT n.ctid, n.token, n.lease_until FROM vulkan.lanes n
-                        WHERE n.group_id = u.group_id AND n.key_hash = u.lane LIMIT 1 FOR UPDATE SKIP LOCKED) y
+    CROSS JOIN LATERAL (SELECT n.ctid, n.token, n.lease_until FROM vulkan.keys n
+                        WHERE n.group_id = u.group_id AND n.key_hash = u.lane AND n.token = u.token
+                        LIMIT 1 FOR UPDATE SKIP LOCKED) y
     WHERE y.token = u.token AND y.lease_until IS NOT NULL AND l.ctid = y.ctid;
     UPDATE vulkan.claims c SET lease_until = clock_timestamp() + g.lease
     FROM (SELECT v.group_id, v.token, max(v.o) AS o FROM unnest(group_ids, offsets, tokens, lanes) AS v(group_id, o, token, lane)
@@ -32,7 +33,7 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM vulkan.exceptions x WHERE u.lane IS NULL AND x.group_id = u.group_id AND x."offset" = u.o
                       -- Done with the token it was handed out with: its holder has completed it.
                       AND x.token = u.token AND (x.lease_until IS NOT NULL OR x.status = 'done'))
-      AND NOT EXISTS (SELECT FROM vulkan.lanes l WHERE l.group_id = u.group_id AND l.key_hash = u.lane
+      AND NOT EXISTS (SELECT FROM vulkan.keys l WHERE l.group_id = u.group_id AND l.key_hash = u.lane
                       AND l.token = u.token AND l.lease_until IS NOT NULL)
       AND NOT (u.lane IS NULL AND coalesce((
           SELECT c.token = u.token AND c.settled_at IS NULL FROM vulkan.claims c
@@ -131,9 +132,9 @@ DECLARE
     late     bigint[];
 BEGIN
     WITH expired AS (
-        UPDATE vulkan.lanes l
+        UPDATE vulkan.keys l
         SET solo_until = greatest(l.solo_until, l.through), token = nextval('vulkan.token_seq')
-        WHERE l.group_id = g.group_id AND l.key_hash = ANY (key_hashes)
+        WHERE l.group_id = g.group_id AND l.key_hash = ANY (key_hashes) AND l.status = 'processing'
         RETURNING l.*
     )
     SELECT array_agg(l.key_hash), array_agg(l.token), array_agg(l.straggler),
@@ -161,7 +162,7 @@ BEGIN
         WHERE x.group_id = g.group_id AND x."offset" = u.o AND x.status = 'ready'
         RETURNING x.lane
     )
-    UPDATE vulkan.lanes l SET solo = true FROM suspect s
+    UPDATE vulkan.keys l SET solo = true FROM suspect s
     WHERE l.group_id = g.group_id AND l.key_hash = s.lane AND l.status = 'ready';
     IF EXISTS (SELECT FROM vulkan.cancel_requests c WHERE c.group_id = g.group_id) THEN
         PERFORM vulkan.heed_cancels(g, true);
@@ -188,9 +189,9 @@ BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     -- Latches first and in order, before any row lock: a settlement takes them the same way.
     FOR g IN SELECT x.* FROM vulkan.groups x
-             WHERE (SELECT true FROM vulkan.lanes l WHERE l.group_id = x.group_id AND l.status = 'processing'
+             WHERE (SELECT true FROM vulkan.keys l WHERE l.group_id = x.group_id AND l.status = 'processing'
                     AND l.lease_until < at AND l.lease_until > since LIMIT 1)
-                OR (x.prefixed AND (SELECT true FROM vulkan.lanes l WHERE l.group_id = x.group_id AND l.status = 'parked' LIMIT 1))
+                OR (x.prefixed AND (SELECT true FROM vulkan.keys l WHERE l.group_id = x.group_id AND l.status = 'parked' LIMIT 1))
              ORDER BY x.group_id LOOP
         -- A handler's transaction that completed a message and does not end must not keep the latches here, and
         -- through them the groups, waiting for it; nor one group the others.
@@ -204,7 +205,7 @@ BEGIN
             PERFORM vulkan.unpark_all(g);
         END IF;
         SELECT array_agg(l.key_hash) INTO due
-        FROM (SELECT y.key_hash FROM vulkan.lanes y
+        FROM (SELECT y.key_hash FROM vulkan.keys y
               WHERE y.group_id = g.group_id AND y.status = 'processing' AND y.lease_until < at AND y.lease_until > since
               ORDER BY y.lease_until LIMIT at_most FOR UPDATE SKIP LOCKED) l;
         CONTINUE WHEN due IS NULL;
@@ -217,8 +218,8 @@ BEGIN
                     lanes := lanes + vulkan.reap_lanes(g, due[i:i]);
                 EXCEPTION WHEN OTHERS THEN
                     RAISE WARNING 'lane % of group "%" could not be reaped: %', due[i], g.name, SQLERRM;
-                    UPDATE vulkan.lanes l SET lease_until = clock_timestamp() + interval '1 minute'
-                    WHERE l.group_id = g.group_id AND l.key_hash = due[i];
+                    UPDATE vulkan.keys l SET lease_until = clock_timestamp() + interval '1 minute'
+                    WHERE l.group_id = g.group_id AND l.key_hash = due[i] AND l.status = 'processing';
                 END;
             END LOOP;
         END;
@@ -256,9 +257,59 @@ BEGIN
         END;
     END LOOP;
     PERFORM vulkan.forget_outcomes(since);
+    PERFORM vulkan.mark_ready(x.group_id) FROM vulkan.groups x WHERE x.mode = 'lifecycle';
+    PERFORM vulkan.forget_keys();
     RETURN NEXT;
 END $$;
 COMMENT ON FUNCTION vulkan.reap(interval, integer) IS 'Gives back what the lost leases of all groups hold: the attempt counts, the error names whose lease it was, and it is handed out alone. look_back bounds how old a lost lease may be (NULL: any age), which keeps the look cheap while old snapshots are held. Any number of callers may call it at any time.';
+
+CREATE FUNCTION vulkan.next_ready(group_id integer, mark vulkan.ready_marks) RETURNS timestamptz
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT min(d.run_at) FROM (
+        (SELECT x.run_at FROM vulkan.exceptions x WHERE x.group_id = next_ready.group_id AND x.status = 'ready' AND x.lane IS NULL AND x.solo
+             AND x.run_at >= mark.exceptions_from ORDER BY x.run_at LIMIT 1)
+        UNION ALL
+        (SELECT x.run_at FROM vulkan.exceptions x WHERE x.group_id = next_ready.group_id AND x.status = 'ready' AND x.lane IS NULL AND NOT x.solo
+             AND x.run_at >= mark.exceptions_from ORDER BY x.run_at LIMIT 1)
+        UNION ALL
+        (SELECT l.run_at FROM vulkan.keys l WHERE l.group_id = next_ready.group_id AND l.status = 'ready' AND l.solo
+             AND l.run_at >= mark.lanes_from ORDER BY l.run_at LIMIT 1)
+        UNION ALL
+        (SELECT l.run_at FROM vulkan.keys l WHERE l.group_id = next_ready.group_id AND l.status = 'ready' AND NOT l.solo
+             AND l.run_at >= mark.lanes_from ORDER BY l.run_at LIMIT 1)) d);
+END $$;
+COMMENT ON FUNCTION vulkan.next_ready(integer, vulkan.ready_marks) IS 'Internal. When the first ready exception or lane of a group is due, of those that its mark says to look for.';
+
+CREATE FUNCTION vulkan.mark_ready(group_id integer, worth interval DEFAULT '1 millisecond') RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    -- What becomes ready in a transaction that lasts longer is found by the next mark.
+    late CONSTANT interval := interval '1 second';
+    at   CONSTANT timestamptz := clock_timestamp();
+    last vulkan.ready_marks;
+    mark vulkan.ready_marks;
+    took interval;
+    first_exception timestamptz;
+    first_lane timestamptz;
+BEGIN
+    SELECT m.* INTO last FROM vulkan.ready_marks m WHERE m.group_id = mark_ready.group_id ORDER BY m.marked_at DESC LIMIT 1;
+    -- A twentieth of the time at most goes into it: a mark is valid for three times as long as it takes until the next.
+    IF last.valid_until - (last.valid_until - last.marked_at) * 2 / 3 > at THEN
+        RETURN;
+    END IF;
+    mark := ROW(mark_ready.group_id, at, '-infinity', 'infinity', at);
+    first_exception := vulkan.next_ready(mark_ready.group_id, mark);
+    mark := ROW(mark_ready.group_id, at, 'infinity', '-infinity', at);
+    first_lane := vulkan.next_ready(mark_ready.group_id, mark);
+    took := clock_timestamp() - at;
+    IF took >= worth THEN
+        INSERT INTO vulkan.ready_marks
+        VALUES (mark_ready.group_id, at, least(first_exception, at - late), least(first_lane, at - late), at + greatest(interval '3 seconds', 60 * took))
+        ON CONFLICT DO NOTHING;
+    END IF;
+END $$;
+COMMENT ON FUNCTION vulkan.mark_ready(integer, interval) IS 'Internal. Notes from where on ready exceptions and lanes of a group are to be looked for, if to find that out took long enough for a mark to be worth its row.';
 
 CREATE FUNCTION vulkan.look(group_ids integer[])
 RETURNS TABLE (group_id integer, due boolean, pending boolean, next_at timestamptz, limited boolean)
@@ -277,14 +328,7 @@ BEGIN
         next_at := NULL;
         limited := g.max_in_flight IS NOT NULL OR g.prefixed OR g.rate IS NOT NULL;
         IF g.paused_at IS NULL THEN
-            SELECT min(d.run_at) INTO next_at FROM (
-                (SELECT x.run_at FROM vulkan.exceptions x WHERE x.group_id = g.group_id AND x.status = 'ready' AND x.lane IS NULL AND x.solo ORDER BY x.run_at LIMIT 1)
-                UNION ALL
-                (SELECT x.run_at FROM vulkan.exceptions x WHERE x.group_id = g.group_id AND x.status = 'ready' AND x.lane IS NULL AND NOT x.solo ORDER BY x.run_at LIMIT 1)
-                UNION ALL
-                (SELECT l.run_at FROM vulkan.lanes l WHERE l.group_id = g.group_id AND l.status = 'ready' AND l.solo ORDER BY l.run_at LIMIT 1)
-                UNION ALL
-                (SELECT l.run_at FROM vulkan.lanes l WHERE l.group_id = g.group_id AND l.status = 'ready' AND NOT l.solo ORDER BY l.run_at LIMIT 1)) d;
+            next_at := vulkan.next_ready(g.group_id, vulkan.ready_mark(g.group_id));
             -- Once a stream: each group of it may be told the same.
             IF of_stream IS DISTINCT FROM g.stream_id THEN
                 SELECT * INTO h FROM vulkan.horizon(g.stream_id);

@@ -165,16 +165,19 @@ BEGIN
     DELETE FROM vulkan.exceptions x
     WHERE x.group_id = g.group_id AND x."offset" = ANY (picked) AND x.status = 'dead' AND x."offset" > cursor;
     IF keys IS NOT NULL THEN
-        INSERT INTO vulkan.lanes AS l (group_id, key_hash, prefix_hash, head, through, status, redriven, token)
+        UPDATE vulkan.lanes l
+        SET redriven = true,
+            -- A key blocked by this very message is free again.
+            status = CASE WHEN l.status = 'blocked' AND l.head + 1 = ANY (picked) THEN 'ready' ELSE l.status END
+        WHERE l.group_id = g.group_id AND l.key_hash = ANY (keys);
+        DELETE FROM vulkan.keys l WHERE l.group_id = g.group_id AND l.key_hash = ANY (keys) AND l.status = 'drained';
+        INSERT INTO vulkan.keys (group_id, key_hash, prefix_hash, head, through, status, redriven, token)
         SELECT g.group_id, k, coalesce(p.hash, 0), cursor, cursor, 'ready', true, nextval('vulkan.token_seq')
         FROM unnest(keys) k
         LEFT JOIN LATERAL (SELECT vulkan.prefix_hash(e.partition_key, g.prefix_delimiter) AS hash FROM vulkan.events e
                            WHERE e.stream_id = g.stream_id AND hashtextextended(e.partition_key, 0) = k
                              AND e.partition_key IS NOT NULL LIMIT 1) p ON true
-        ON CONFLICT ON CONSTRAINT lanes_pkey DO UPDATE SET
-            redriven = true,
-            -- A key blocked by this very message is free again.
-            status = CASE WHEN l.status = 'blocked' AND l.head + 1 = ANY (picked) THEN 'ready' ELSE l.status END;
+        WHERE NOT EXISTS (SELECT FROM vulkan.lanes l WHERE l.group_id = g.group_id AND l.key_hash = k);
         PERFORM vulkan.rest_lanes(g, ARRAY(SELECT l.key_hash FROM vulkan.lanes l
             WHERE l.group_id = g.group_id AND l.key_hash = ANY (keys) AND l.status = 'ready'));
     END IF;

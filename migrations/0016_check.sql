@@ -45,6 +45,10 @@ BEGIN
           AND NOT EXISTS (SELECT FROM vulkan.exceptions x WHERE x.group_id = l.group_id AND x.lane = l.key_hash AND x.status IN ('ready', 'done') AND l.redriven)
           AND NOT (l.status = 'processing')
         UNION ALL
+        -- 1. A key has one lane: no index says so, the latch does.
+        SELECT 1, k.group_id, format('key %s has %s rows, %s of them lanes', k.key_hash, count(*), count(*) FILTER (WHERE k.status <> 'drained'))
+        FROM vulkan.keys k GROUP BY k.group_id, k.key_hash HAVING count(*) > 1
+        UNION ALL
         -- 1. One place each: the view finds no message twice.
         SELECT 1, min(g.group_id), format('message %s is in %s places: %s', d.event_offset, count(*), string_agg(d.status, ', '))
         FROM vulkan.deliveries d JOIN lifecycle g ON g.stream_name = d.stream AND g.name = d.consumer_group

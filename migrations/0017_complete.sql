@@ -11,7 +11,7 @@ BEGIN
     IF lane IS NOT NULL THEN
         INSERT INTO vulkan.exceptions AS x (group_id, "offset", status, lane, attempts, token, claimed_at, worker)
         SELECT l.group_id, complete.event_offset, 'done', l.key_hash, 1, l.token, l.claimed_at, l.worker
-        FROM vulkan.lanes l
+        FROM vulkan.keys l
         WHERE l.group_id = complete.group_id AND l.key_hash = complete.lane AND l.token = complete.token
           AND l.lease_until IS NOT NULL
         ON CONFLICT ON CONSTRAINT exceptions_pkey DO UPDATE
@@ -71,7 +71,7 @@ BEGIN
         SELECT complete_many.group_id, u.o, 'done', l.key_hash, 1, l.token, l.claimed_at, l.worker
         FROM (SELECT * FROM unnest(event_offsets, complete_many.tokens, complete_many.lanes) AS v(o, token, lane)
               WHERE v.lane IS NOT NULL ORDER BY v.o) u
-        CROSS JOIN LATERAL (SELECT n.* FROM vulkan.lanes n WHERE n.group_id = complete_many.group_id AND n.key_hash = u.lane LIMIT 1) l
+        CROSS JOIN LATERAL (SELECT n.* FROM vulkan.keys n WHERE n.group_id = complete_many.group_id AND n.key_hash = u.lane AND n.token = u.token LIMIT 1) l
         WHERE l.token = u.token AND l.lease_until IS NOT NULL
         ON CONFLICT ON CONSTRAINT exceptions_pkey DO UPDATE
             SET status = 'done', attempts = x.attempts + 1, token = EXCLUDED.token, solo = false,

@@ -35,7 +35,7 @@ BEGIN
             WHERE c.group_id = g.group_id AND c.settled_at IS NULL AND c.lease_until > since AND c.claimed_at >= begun_since)
          + (SELECT count(*) FROM vulkan.exceptions x
             WHERE x.group_id = g.group_id AND x.status = 'processing' AND x.lease_until > since AND x.claimed_at >= begun_since)
-         + (SELECT coalesce(sum(l.held), 0) FROM vulkan.lanes l
+         + (SELECT coalesce(sum(l.held), 0) FROM vulkan.keys l
             WHERE l.group_id = g.group_id AND l.status = 'processing' AND l.lease_until > since AND l.claimed_at >= begun_since);
 END $$;
 COMMENT ON FUNCTION vulkan.in_flight(vulkan.groups, timestamptz) IS 'How many messages of a group workers have, as its limits count them: a claim counts whole until it is settled, a run of a key until it ends. Only those handed out since a time, if one is given.';
@@ -112,6 +112,7 @@ RETURNS SETOF vulkan.message
 LANGUAGE plpgsql ROWS 100 AS $$
 DECLARE
     g     vulkan.groups;
+    mark  vulkan.ready_marks;
     room  integer;
     taken integer := 0;
     got   integer := 0;
@@ -125,17 +126,18 @@ BEGIN
     IF g.paused_at IS NOT NULL OR room < 1 THEN
         RETURN;
     END IF;
+    mark := vulkan.ready_mark(g.group_id);
     IF take_solo THEN
-        RETURN QUERY SELECT * FROM vulkan.claim_exceptions(g, worker, 0, true);
+        RETURN QUERY SELECT * FROM vulkan.claim_exceptions(g, worker, 0, true, mark.exceptions_from);
         GET DIAGNOSTICS taken = ROW_COUNT;
     END IF;
     IF room > taken THEN
-        RETURN QUERY SELECT * FROM vulkan.claim_exceptions(g, worker, room - taken, false);
+        RETURN QUERY SELECT * FROM vulkan.claim_exceptions(g, worker, room - taken, false, mark.exceptions_from);
         GET DIAGNOSTICS got = ROW_COUNT;
     END IF;
     IF room > taken + got AND max_lanes > 0 THEN
         taken := taken + got;
-        RETURN QUERY SELECT * FROM vulkan.claim_limited_lanes(g, worker, room - taken, max_lanes, take_solo AND taken = 0);
+        RETURN QUERY SELECT * FROM vulkan.claim_limited_lanes(g, worker, room - taken, max_lanes, take_solo AND taken = 0, mark.lanes_from);
         GET DIAGNOSTICS got = ROW_COUNT;
     END IF;
     taken := taken + got;
@@ -166,7 +168,7 @@ CREATE FUNCTION vulkan.prefixes_in_flight(g vulkan.groups) RETURNS TABLE (prefix
 LANGUAGE plpgsql STABLE ROWS 20 AS $$
 BEGIN
     RETURN QUERY
-    SELECT l.prefix_hash, sum(l.held) FROM vulkan.lanes l
+    SELECT l.prefix_hash, sum(l.held) FROM vulkan.keys l
     WHERE g.prefixed AND l.group_id = g.group_id AND l.status = 'processing'
       AND l.lease_until > clock_timestamp() - greatest(g.lease, interval '10 seconds')
     GROUP BY 1;
@@ -184,7 +186,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION vulkan.prefix_limit(vulkan.groups, bigint) IS 'Internal. How many messages of a key prefix may be in flight. NULL: no limit.';
 
-CREATE FUNCTION vulkan.claim_limited_lanes(g vulkan.groups, worker text, room integer, max_lanes integer, take_solo boolean)
+CREATE FUNCTION vulkan.claim_limited_lanes(g vulkan.groups, worker text, room integer, max_lanes integer, take_solo boolean, ready_from timestamptz)
 RETURNS SETOF vulkan.message
 LANGUAGE plpgsql ROWS 100 AS $$
 DECLARE
@@ -198,12 +200,12 @@ BEGIN
     -- Again where all that was found had to be parked: there may be others behind it.
     FOR i IN 1 .. 10 LOOP
         WITH due AS MATERIALIZED (
-            SELECT l.key_hash, l.head, l.solo, l.prefix_hash, l.run_at FROM vulkan.lanes l
-            WHERE l.group_id = g.group_id AND l.status = 'ready' AND NOT l.solo AND l.run_at <= at
+            SELECT l.key_hash, l.head, l.solo, l.prefix_hash, l.run_at FROM vulkan.keys l
+            WHERE l.group_id = g.group_id AND l.status = 'ready' AND NOT l.solo AND l.run_at <= at AND l.run_at >= ready_from
             ORDER BY l.run_at LIMIT greatest(50, 2 * least(max_lanes, room)) FOR UPDATE SKIP LOCKED
         ), suspect AS MATERIALIZED (
-            SELECT l.key_hash, l.head, l.solo, l.prefix_hash, l.run_at FROM vulkan.lanes l
-            WHERE l.group_id = g.group_id AND l.status = 'ready' AND l.solo AND l.run_at <= at
+            SELECT l.key_hash, l.head, l.solo, l.prefix_hash, l.run_at FROM vulkan.keys l
+            WHERE l.group_id = g.group_id AND l.status = 'ready' AND l.solo AND l.run_at <= at AND l.run_at >= ready_from
             ORDER BY l.run_at LIMIT take_solo::integer FOR UPDATE SKIP LOCKED
         ), flight AS MATERIALIZED (
             SELECT f.prefix_hash, f.messages FROM vulkan.prefixes_in_flight(g) f
@@ -223,9 +225,9 @@ BEGIN
         INTO keys, heads, solos, run, excess
         FROM chosen c;
         IF excess IS NOT NULL THEN
-            UPDATE vulkan.lanes l SET status = 'parked'
+            UPDATE vulkan.keys l SET status = 'parked'
             FROM unnest(excess) AS u(key_hash)
-            CROSS JOIN LATERAL (SELECT n.ctid FROM vulkan.lanes n WHERE n.group_id = g.group_id AND n.key_hash = u.key_hash LIMIT 1) y
+            CROSS JOIN LATERAL (SELECT n.ctid FROM vulkan.keys n WHERE n.group_id = g.group_id AND n.key_hash = u.key_hash ORDER BY n.token DESC LIMIT 1) y
             WHERE l.ctid = y.ctid AND l.status = 'ready';
         END IF;
         EXIT WHEN keys IS NOT NULL OR excess IS NULL;
@@ -236,7 +238,7 @@ BEGIN
     RETURN QUERY SELECT * FROM vulkan.lane_messages(g, claim_limited_lanes.worker, keys, heads, solos, vulkan.redriven_due(g, keys, at),
         least(room / cardinality(keys), vulkan.longest_run(g), run), at);
 END $$;
-COMMENT ON FUNCTION vulkan.claim_limited_lanes(vulkan.groups, text, integer, integer, boolean) IS 'Internal. claim_lanes() for a group with limits: lanes whose prefix is at its limit are parked, and never more than room is handed out. The caller holds the latch.';
+COMMENT ON FUNCTION vulkan.claim_limited_lanes(vulkan.groups, text, integer, integer, boolean, timestamptz) IS 'Internal. claim_lanes() for a group with limits: lanes whose prefix is at its limit are parked, and never more than room is handed out. The caller holds the latch.';
 
 -- What of the log is new to the group's lanes: one message of a key, as far as its prefix has room. A
 -- key without room gets its lane, too, parked: the cursor passes on to others behind it.
@@ -271,8 +273,9 @@ BEGIN
                row_number() OVER (PARTITION BY hashtextextended(s.partition_key, 0) ORDER BY s."offset") AS nth
         FROM scanned s
         WHERE (b.everything OR vulkan.matches(s.kind, s.headers, b))
-          AND NOT EXISTS (SELECT FROM vulkan.lanes l
-                          WHERE l.group_id = g.group_id AND l.key_hash = hashtextextended(s.partition_key, 0))
+          AND coalesce((SELECT k.status FROM vulkan.keys k
+                        WHERE k.group_id = g.group_id AND k.key_hash = hashtextextended(s.partition_key, 0)
+                        ORDER BY k.token DESC LIMIT 1), 'drained') = 'drained'
           AND NOT (marked AND EXISTS (SELECT FROM vulkan.exceptions x WHERE x.group_id = g.group_id AND x."offset" = s."offset"))
     ), prefixed AS (
         SELECT f.*, CASE WHEN g.prefixed AND f.partition_key IS NOT NULL THEN vulkan.prefix_hash(f.partition_key, g.prefix_delimiter) END AS prefix
@@ -329,33 +332,41 @@ CREATE FUNCTION vulkan.open_limited_lanes(
 ) RETURNS void
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 BEGIN
-    INSERT INTO vulkan.lanes (group_id, key_hash, prefix_hash, head, through, held, status, token, run_at, claimed_at, lease_until, worker)
+    WITH fresh AS MATERIALIZED (
+        SELECT k.*, l.row_id
+        FROM (SELECT hashtextextended(e.partition_key, 0) AS hash, min(e."offset") AS first,
+                     min(vulkan.prefix_hash(e.partition_key, g.prefix_delimiter)) AS prefix_hash,
+                     (array_agg(e.deliver_at ORDER BY e."offset"))[1] AS deliver_at
+              FROM vulkan.events e
+              WHERE e.stream_id = g.stream_id AND e."offset" > cursor AND e."offset" <= claim_hi
+                AND e.partition_key IS NOT NULL
+                AND (g.unfiltered OR vulkan.is_message(g.group_id, e."offset", e.kind, e.headers))
+                AND NOT (marked AND EXISTS (SELECT FROM vulkan.exceptions x
+                                            WHERE x.group_id = g.group_id AND x."offset" = e."offset"))
+              GROUP BY 1) k
+        LEFT JOIN LATERAL (SELECT x.ctid AS row_id, x.status FROM vulkan.keys x
+                           WHERE x.group_id = g.group_id AND x.key_hash = k.hash ORDER BY x.token DESC LIMIT 1) l ON true
+        WHERE coalesce(l.status, 'drained') = 'drained'
+    ), replaced AS (
+        DELETE FROM vulkan.keys x USING fresh f WHERE x.ctid = f.row_id
+    )
+    INSERT INTO vulkan.keys (group_id, key_hash, prefix_hash, head, through, held, status, token, kept, run_at, claimed_at, lease_until, worker)
     SELECT g.group_id, k.hash, k.prefix_hash, cursor,
            CASE WHEN f.handed THEN k.first ELSE cursor END, f.handed::integer,
            CASE WHEN f.handed THEN 'processing' WHEN f.delayed THEN 'ready' ELSE 'parked' END,
-           new_token, CASE WHEN f.delayed THEN k.deliver_at ELSE at END,
+           new_token, k.row_id IS NOT NULL, CASE WHEN f.delayed THEN k.deliver_at ELSE at END,
            at, CASE WHEN f.handed THEN at + g.lease END, open_limited_lanes.worker
-    FROM (SELECT hashtextextended(e.partition_key, 0) AS hash, min(e."offset") AS first,
-                 min(vulkan.prefix_hash(e.partition_key, g.prefix_delimiter)) AS prefix_hash,
-                 (array_agg(e.deliver_at ORDER BY e."offset"))[1] AS deliver_at
-          FROM vulkan.events e
-          WHERE e.stream_id = g.stream_id AND e."offset" > cursor AND e."offset" <= claim_hi
-            AND e.partition_key IS NOT NULL
-            AND (g.unfiltered OR vulkan.is_message(g.group_id, e."offset", e.kind, e.headers))
-            AND NOT (marked AND EXISTS (SELECT FROM vulkan.exceptions x
-                                        WHERE x.group_id = g.group_id AND x."offset" = e."offset"))
-          GROUP BY 1) k
-    CROSS JOIN LATERAL (SELECT k.first = ANY (taken) AS handed, k.deliver_at > at IS TRUE AS delayed) f
-    WHERE NOT EXISTS (SELECT FROM vulkan.lanes l WHERE l.group_id = g.group_id AND l.key_hash = k.hash);
+    FROM fresh k
+    CROSS JOIN LATERAL (SELECT k.first = ANY (taken) AS handed, k.deliver_at > at IS TRUE AS delayed) f;
 END $$;
 COMMENT ON FUNCTION vulkan.open_limited_lanes(vulkan.groups, text, bigint, bigint, bigint, timestamptz, boolean, bigint[]) IS 'Internal. Opens a lane for each key of a claimed range that has none: in work if its first message was taken, else ready when that is due, or parked. The caller holds the latch.';
 
 CREATE FUNCTION vulkan.unpark(g vulkan.groups, prefixes bigint[], freed bigint[]) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE vulkan.lanes l SET status = 'ready'
+    UPDATE vulkan.keys l SET status = 'ready'
     FROM unnest(prefixes, freed) AS u(prefix, many)
-    CROSS JOIN LATERAL (SELECT x.ctid FROM vulkan.lanes x
+    CROSS JOIN LATERAL (SELECT x.ctid FROM vulkan.keys x
                         WHERE x.group_id = g.group_id AND x.status = 'parked' AND x.prefix_hash = u.prefix
                         ORDER BY x.run_at LIMIT u.many) y
     WHERE l.ctid = y.ctid;
@@ -371,16 +382,16 @@ BEGIN
     -- From prefix to prefix by the index, past the lanes of each. Those let go before and not taken yet are
     -- the oldest of the ready ones.
     WITH RECURSIVE parked AS (
-        (SELECT l.prefix_hash FROM vulkan.lanes l WHERE l.group_id = g.group_id AND l.status = 'parked' ORDER BY l.prefix_hash LIMIT 1)
+        (SELECT l.prefix_hash FROM vulkan.keys l WHERE l.group_id = g.group_id AND l.status = 'parked' ORDER BY l.prefix_hash LIMIT 1)
         UNION ALL
         SELECT n.prefix_hash FROM parked p
-        CROSS JOIN LATERAL (SELECT l.prefix_hash FROM vulkan.lanes l WHERE l.group_id = g.group_id AND l.status = 'parked'
+        CROSS JOIN LATERAL (SELECT l.prefix_hash FROM vulkan.keys l WHERE l.group_id = g.group_id AND l.status = 'parked'
                             AND l.prefix_hash > p.prefix_hash ORDER BY l.prefix_hash LIMIT 1) n
     ), taken AS MATERIALIZED (
         SELECT t.prefix_hash, sum(t.messages) AS messages
         FROM (SELECT f.prefix_hash, f.messages FROM vulkan.prefixes_in_flight(g) f
               UNION ALL
-              SELECT r.prefix_hash, 1 FROM (SELECT l.prefix_hash FROM vulkan.lanes l
+              SELECT r.prefix_hash, 1 FROM (SELECT l.prefix_hash FROM vulkan.keys l
                   WHERE l.group_id = g.group_id AND l.status = 'ready' AND NOT l.solo AND l.run_at <= clock_timestamp()
                   ORDER BY l.run_at LIMIT 1000) r) t
         GROUP BY 1

@@ -89,7 +89,7 @@ DECLARE
 BEGIN
     SELECT ARRAY[coalesce(sum(n.done), 0), count(*) FILTER (WHERE i.outcome IN ('retry', 'dead'))]::integer[] INTO tally
     FROM unnest(offsets, tally_lanes.tokens, tally_lanes.lanes, outcomes) AS i(o, token, lane, outcome)
-    CROSS JOIN LATERAL (SELECT x.head, x.straggler FROM vulkan.lanes x WHERE x.group_id = g.group_id AND x.key_hash = i.lane
+    CROSS JOIN LATERAL (SELECT x.head, x.straggler FROM vulkan.keys x WHERE x.group_id = g.group_id AND x.key_hash = i.lane
                         AND x.token = i.token AND x.lease_until IS NOT NULL AND x.claimed_at >= since LIMIT 1) l
     CROSS JOIN LATERAL (
         SELECT CASE WHEN l.straggler IS NOT NULL THEN (i.outcome = 'done')::integer ELSE (

@@ -25,7 +25,7 @@ BEGIN
     -- Held to the end: who takes the lease away waits for this, or this finds it gone. So nobody overwrites
     -- what the next attempt has read.
     IF lane IS NOT NULL THEN
-        PERFORM FROM vulkan.lanes l
+        PERFORM FROM vulkan.keys l
         WHERE l.group_id = save_checkpoint.group_id AND l.key_hash = save_checkpoint.lane AND l.token = save_checkpoint.token
           AND l.lease_until IS NOT NULL FOR SHARE;
         held := FOUND;

@@ -7,6 +7,7 @@ use tokio::time::timeout;
 use crate::detach::{silent, to_the_end};
 use crate::error::Error;
 use crate::silence::Silence;
+use crate::warm::Warm;
 
 /// How long an idle connection may take to show that it lives.
 const PING: Duration = Duration::from_secs(3);
@@ -26,6 +27,7 @@ const FRESH: Duration = Duration::from_millis(100);
 pub struct Client {
     pool: PgPool,
     pub(crate) silence: Silence,
+    pub(crate) warm: Warm,
     #[cfg(feature = "telemetry")]
     pub(crate) traced: crate::telemetry::Traced,
 }
@@ -93,13 +95,15 @@ impl Client {
     /// Uses a pool you have already.
     ///
     /// A worker makes up to two calls at a time for each of its groups, and four for all of them; what
-    /// finds no connection free waits its turn. It listens on one more, beside the pool.
+    /// finds no connection free waits its turn. It listens on one more, beside the pool. The engine's calls keep the connection that they
+    /// used last out of the pool for a tenth of a second, as long as the pool has others.
     pub fn new(pool: PgPool) -> Self {
         Self {
             #[cfg(feature = "telemetry")]
             traced: crate::telemetry::Traced::new(&pool),
             pool,
             silence: Silence::default(),
+            warm: Warm::default(),
         }
     }
 

@@ -58,10 +58,32 @@ where
     W: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send + 'static,
     T: Send + 'static,
 {
-    answered_or(limit, client, work).await
+    let (pool, silence, warm) = (
+        client.pool().clone(),
+        client.silence.clone(),
+        client.warm.clone(),
+    );
+    to_the_end(async move {
+        let mut kept = warm.acquire(&pool).await?;
+        let asked = Instant::now();
+        match timeout(limit, work(&mut kept.connection)).await {
+            Ok(Ok(answer)) => {
+                warm.put_back(&pool, kept);
+                Ok(answer)
+            }
+            // Its pool sees whether it is still good.
+            Ok(Err(error)) => Err(error),
+            Err(_) => {
+                silence.note(asked);
+                kept.connection.close_on_drop();
+                Err(silent())
+            }
+        }
+    })
+    .await
 }
 
-/// The same for a call that fails with errors of its own, too.
+/// The same for a call that is not the engine's own and fails with errors of its own, too: a connection of the pool's.
 pub(crate) async fn answered_or<T, E, W>(limit: Duration, client: &Client, work: W) -> Result<T, E>
 where
     W: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, E>> + Send + 'static,

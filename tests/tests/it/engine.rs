@@ -8,6 +8,8 @@ mod checkpoints;
 mod cursors;
 /// The options that programs of several versions declare.
 mod declarations;
+/// While another session holds a snapshot: nothing looks past the rows that were there before.
+mod held;
 /// The last stable offset: what readers may see, and when.
 mod horizon;
 /// What two sessions do to a group at once, step by step.

@@ -140,7 +140,9 @@ fn done(
                 .iter()
                 .filter(|(at, _)| *at > end && *at < later.start)
         };
-        let through = since().any(|(at, taken)| *taken && *at > end + REPORTED);
+        // The first of them may have been on its way before, when its process stood still.
+        let late = since().filter(|(at, taken)| *taken && *at > end + REPORTED);
+        let through = late.count() > 1;
         let refused = since().any(|(_, taken)| !taken);
         if through && !refused && !history.crashed_between(end, later.start) {
             say(
@@ -255,6 +257,7 @@ mod tests {
         let story = Story::new()
             .ok(1, 1)
             .run_at(1, 1, 1)
+            .note(4 * SECOND, settled())
             .note(5 * SECOND, settled());
         let again = story.on(2).start(6 * SECOND, 1, 2).done(7 * SECOND, 1, 2);
         assert_eq!(again.delivered(1, "done", 2).anomalies(), ["resurrected"]);
