@@ -167,7 +167,10 @@ BEGIN
     FROM unnest(kept || born, fates || fated) AS u(o, status) WHERE u.status <> 'done';
     RETURN QUERY
     SELECT s.o, 'stale'
-    FROM (SELECT r.o FROM unnest(reports) r WHERE r.status <> 'said' EXCEPT SELECT unnest(kept || born)) s;
+    FROM (SELECT r.o FROM unnest(reports) r WHERE r.status <> 'said' EXCEPT SELECT unnest(kept || born)) s
+    -- Completed by its holder since the report was written: nothing of it is lost.
+    WHERE NOT EXISTS (SELECT FROM unnest(reports) r JOIN vulkan.exceptions x ON x.group_id = g.group_id AND x."offset" = r.o AND x.token = r.token
+                      WHERE r.o = s.o AND r.outcome = 'running' AND x.status = 'done');
 END $$;
 COMMENT ON FUNCTION vulkan.settle_exceptions(vulkan.groups, bigint[], bigint[], bigint[], bigint[], text[], interval[], text[]) IS 'Internal. The unkeyed items of settle(). Every change is fenced by the token.';
 

@@ -31,7 +31,8 @@ BEGIN
     SELECT u.group_id, u.o, u.token
     FROM unnest(group_ids, offsets, tokens, lanes) AS u(group_id, o, token, lane)
     WHERE NOT EXISTS (SELECT FROM vulkan.exceptions x WHERE u.lane IS NULL AND x.group_id = u.group_id AND x."offset" = u.o
-                      AND x.token = u.token AND x.lease_until IS NOT NULL)
+                      -- Done with the token it was handed out with: its holder has completed it.
+                      AND x.token = u.token AND (x.lease_until IS NOT NULL OR x.status = 'done'))
       AND NOT EXISTS (SELECT FROM vulkan.keys l WHERE l.group_id = u.group_id AND l.key_hash = u.lane
                       AND l.token = u.token AND l.lease_until IS NOT NULL)
       AND NOT (u.lane IS NULL AND coalesce((

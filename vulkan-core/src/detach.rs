@@ -77,6 +77,29 @@ where
     .await
 }
 
+/// The same for a call that is not the engine's own and fails with errors of its own, too: a connection of the pool's.
+pub(crate) async fn answered_or<T, E, W>(limit: Duration, client: &Client, work: W) -> Result<T, E>
+where
+    W: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+    T: Send + 'static,
+    E: From<sqlx::Error> + Send + 'static,
+{
+    let (pool, silence) = (client.pool().clone(), client.silence.clone());
+    to_the_end(async move {
+        let mut connection = pool.acquire().await?;
+        let asked = Instant::now();
+        match timeout(limit, work(&mut connection)).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                silence.note(asked);
+                connection.close_on_drop();
+                Err(silent().into())
+            }
+        }
+    })
+    .await
+}
+
 /// The error of a connection that gives no answer.
 pub(crate) fn silent() -> sqlx::Error {
     sqlx::Error::Io(io::Error::new(

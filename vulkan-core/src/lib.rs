@@ -72,8 +72,8 @@ pub use event::{Event, PartitionKey};
 pub use group::{Binding, GroupOptions, Mode, OnDead};
 pub use limits::{Limit, Limits};
 pub use operate::{
-    DryRun, GroupOverview, Inspected, LiveWorker, Redrive, Replayed, ServedHandler, Status,
-    WorkerState,
+    Diagnosis, DryRun, GroupOverview, Inspected, LiveWorker, Redrive, Replayed, ServedHandler,
+    Status, WorkerState,
 };
 pub use position::Position;
 pub use publish::{IntoMessage, Loader, Message, Published, Publisher, PublisherOptions};

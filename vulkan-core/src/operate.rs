@@ -1,6 +1,7 @@
 //! What operators do: look, redrive, replay, skip, cancel, pause, drain.
 
 mod cancel;
+mod doctor;
 mod inspect;
 mod overview;
 mod pause;
@@ -8,6 +9,7 @@ mod redrive;
 mod replay;
 mod workers;
 
+pub use doctor::Diagnosis;
 pub use inspect::{Inspected, Status};
 pub use overview::GroupOverview;
 pub use redrive::Redrive;

@@ -7,6 +7,8 @@ mod message;
 mod once;
 mod publisher;
 
+use std::time::Duration;
+
 use sqlx::PgExecutor;
 use sqlx::types::Json;
 
@@ -16,7 +18,7 @@ pub use once::Published;
 pub use publisher::{Publisher, PublisherOptions};
 
 use crate::client::Client;
-use crate::detach::to_the_end;
+use crate::detach::{ANSWER, answered_or};
 use crate::error::Error;
 use crate::interval::interval;
 use crate::telemetry::Publishing;
@@ -34,7 +36,7 @@ impl Client {
     /// [`Error::UnknownStream`]; [`Error::Invalid`] for a kind or a dedup id that is not valid, and for text that
     /// Postgres cannot store, such as a NUL character; [`Error::Encode`].
     /// After [`Error::Database`] the event may have been published all the same: with a dedup id it is
-    /// safe to try again.
+    /// safe to try again. That is also what it ends with when the database gives no answer for twenty seconds.
     ///
     /// # Cancel safety
     ///
@@ -42,8 +44,10 @@ impl Client {
     pub async fn publish(&self, message: impl IntoMessage) -> Result<i64, Error> {
         let mut message = message.into_message()?;
         let span = Publishing::one(self, &mut message);
-        let pool = self.pool().clone();
-        let call = to_the_end(async move { publish(&pool, &message).await });
+        let limit = patience(std::slice::from_ref(&message));
+        let call = answered_or(limit, self, move |connection| {
+            Box::pin(async move { publish(connection, &message).await })
+        });
         span.around(call, |offset| Some(*offset)).await
     }
 
@@ -89,8 +93,9 @@ impl Client {
     ) -> Result<Vec<i64>, Error> {
         let mut messages = all(messages)?;
         let span = Publishing::many(self, &mut messages);
-        let pool = self.pool().clone();
-        let call = to_the_end(async move { Batch::of(&messages)?.publish(&pool).await });
+        let call = answered_or(patience(&messages), self, move |connection| {
+            Box::pin(async move { Batch::of(&messages)?.publish(connection).await })
+        });
         span.around(call, |_| None).await
     }
 
@@ -113,6 +118,14 @@ impl Client {
         let call = async { Batch::of(&messages)?.publish(executor).await };
         span.around(call, |_| None).await
     }
+}
+
+/// How long the database may take to answer: a call of the engine's, and as long as a slow link takes for the payloads.
+fn patience(messages: &[Message]) -> Duration {
+    /// Bytes a second.
+    const SLOWEST: usize = 50_000;
+    let bytes: usize = messages.iter().map(|one| one.payload.get().len()).sum();
+    ANSWER + Duration::from_secs(u64::try_from(bytes / SLOWEST).unwrap_or(u64::MAX))
 }
 
 fn all<M: IntoMessage>(messages: impl IntoIterator<Item = M>) -> Result<Vec<Message>, Error> {

@@ -74,6 +74,7 @@
 //! | have a plain job queue | [`Queue`], [`QueueWorker`] |
 //! | run handlers, and stop | [`Worker`], [`WorkerBuilder`], [`Shutdown`], [`shutdown_signal`] |
 //! | put middleware around handlers | [`WorkerBuilder::layer`], [`HandlerService`] |
+//! | answer a readiness probe | [`Worker::readiness`], [`Readiness`] |
 //! | listen to what a worker does | [`WorkerBuilder::on_event`], [`WorkerEvent`] |
 //! | test a handler without a database | [`Delivery::of`], [`DeliveryBuilder`] |
 
@@ -91,8 +92,8 @@ pub use handler::{
 pub use layer::{HandlerCall, HandlerService};
 pub use queue::{Job, JobWithState, Queue, QueueWorker};
 pub use runtime::{
-    Attempt, BuildError, DatabaseCall, Interruption, IntoShutdown, Mistake, Overrides, RunError,
-    Shutdown, Worker, WorkerBuilder, WorkerEvent, shutdown_signal,
+    Attempt, BuildError, DatabaseCall, Interruption, IntoShutdown, Mistake, Overrides, Readiness,
+    RunError, Shutdown, Worker, WorkerBuilder, WorkerEvent, shutdown_signal,
 };
 pub use vulkan_core::{Backoff, Breaker, Rate, Start};
 

@@ -139,20 +139,22 @@
 //! | have effects exactly once | [`Tx`], [`Delivery::complete_in`] |
 //! | put middleware around handlers | [`WorkerBuilder::layer`], [`HandlerService`] |
 //! | listen to what a worker does | [`WorkerBuilder::on_event`], [`WorkerEvent`] |
+//! | answer a readiness probe | [`Worker::readiness`] |
 //! | write traces | the module `telemetry`, with the feature of that name |
 //! | limit a group over all workers | [`Limits`], [`HandlerOptions`], [`Client::set_prefix_limit`], [`Client::reset_breaker`] |
 //! | read without a worker | [`Client::read`], [`Client::reader`] |
+//! | know what is wrong with the server | [`Client::doctor`] |
 //! | look, redrive, replay, skip, cancel, pause | [`Client::overview`], [`Client::inspect`], [`Client::redrive`], [`Client::replay`], [`Client::skip`], [`Client::cancel`], [`Client::pause`] |
 //! | see and drain workers | [`Client::workers`], [`Client::drain_worker`], [`Client::drain_workers`] |
 //! | write a worker of one's own | [`engine`] |
 
 #[doc(inline)]
 pub use vulkan_core::{
-    Backoff, BackoffError, Binding, Breaker, BreakerError, Client, Cron, CronError, DryRun,
-    DurationError, Error, Event, GroupName, GroupOptions, GroupOverview, Inspected, IntoMessage,
-    KindPattern, Limit, Limits, LiveWorker, Loader, LogEvent, Message, Missed, Mode, NameError,
-    OnDead, PartitionKey, Position, Problem, Published, Publisher, PublisherOptions, Rate,
-    RateError, Reader, ReaderEvents, Redrive, Refusal, Replayed, Schedule, ScheduleError,
+    Backoff, BackoffError, Binding, Breaker, BreakerError, Client, Cron, CronError, Diagnosis,
+    DryRun, DurationError, Error, Event, GroupName, GroupOptions, GroupOverview, Inspected,
+    IntoMessage, KindPattern, Limit, Limits, LiveWorker, Loader, LogEvent, Message, Missed, Mode,
+    NameError, OnDead, PartitionKey, Position, Problem, Published, Publisher, PublisherOptions,
+    Rate, RateError, Reader, ReaderEvents, Redrive, Refusal, Replayed, Schedule, ScheduleError,
     ScheduleMistake, ScheduleOverview, ServedHandler, Start, StartError, Status, Subject,
     WorkerState, engine,
 };
@@ -164,8 +166,8 @@ pub use vulkan_worker::{
     DeliveryBuilder, Disposition, ErasedHandler, Failure, FromBatch, FromDelivery, FromRef,
     Handler, HandlerCall, HandlerError, HandlerOptions, HandlerService, InBatches, Interruption,
     IntoHandler, IntoResult, IntoShutdown, Job, JobWithState, Mistake, OptionsError, Overrides,
-    Queue, QueueWorker, Received, Result, ResultExt, RunError, Shutdown, State, Tx, TxError,
-    Worker, WorkerBuilder, WorkerEvent, shutdown_signal,
+    Queue, QueueWorker, Readiness, Received, Result, ResultExt, RunError, Shutdown, State, Tx,
+    TxError, Worker, WorkerBuilder, WorkerEvent, shutdown_signal,
 };
 
 #[cfg(feature = "telemetry")]

@@ -10,6 +10,8 @@ mod cancelled;
 mod checkpoints;
 /// The database goes away, comes back, wakes and is left in peace.
 mod database;
+/// A server that forgets is told of.
+mod doctor;
 /// How fast a worker works off what is there.
 mod drained_speed;
 /// What a worker tells its listeners, and its log.
@@ -40,6 +42,8 @@ mod priorities;
 mod processes;
 /// A stream with one group as a plain job queue.
 mod queue;
+/// Whether a worker can do its work, as a probe asks.
+mod readiness;
 /// Secrets that errors do not give away.
 mod redact;
 /// One process after the other replaced under load.

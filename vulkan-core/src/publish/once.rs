@@ -3,7 +3,7 @@ use sqlx::{FromRow, PgExecutor};
 
 use super::message::{IntoMessage, Message};
 use crate::client::Client;
-use crate::detach::to_the_end;
+use crate::detach::answered_or;
 use crate::error::Error;
 use crate::interval::interval;
 use crate::telemetry::Publishing;
@@ -55,8 +55,10 @@ impl Client {
     pub async fn publish_once(&self, message: impl IntoMessage) -> Result<Published, Error> {
         let mut message = message.into_message()?;
         let span = Publishing::one(self, &mut message);
-        let pool = self.pool().clone();
-        let call = to_the_end(async move { publish_once(&pool, &message).await });
+        let limit = super::patience(std::slice::from_ref(&message));
+        let call = answered_or(limit, self, move |connection| {
+            Box::pin(async move { publish_once(connection, &message).await })
+        });
         span.around(call, |published| Some(published.offset)).await
     }
 

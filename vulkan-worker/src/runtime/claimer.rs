@@ -71,6 +71,9 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                 .claim(most, lanes, solo.is_some(), span.is_written())
                 .await;
             span.claimed(&claimed);
+            if claimed.is_ok() {
+                self.group.answered(DatabaseCall::Claim);
+            }
             match claimed {
                 Ok(batch) if batch.is_empty() => {
                     patience.reset();

@@ -12,10 +12,15 @@ pub use attempt::Attempt;
 pub use worker_event::{DatabaseCall, Interruption, WorkerEvent};
 
 use super::log;
+use super::readiness::Readiness;
 
 /// Whoever listens to a worker. Clones share them.
 #[derive(Clone, Default)]
-pub(super) struct Listeners(Arc<Vec<Listener>>);
+pub(super) struct Listeners {
+    all: Arc<Vec<Listener>>,
+    /// It hears everything first, and what is no event: that a call was answered.
+    readiness: Readiness,
+}
 
 struct Listener {
     hear: Box<dyn Fn(&WorkerEvent<'_>) + Send + Sync>,
@@ -31,15 +36,31 @@ impl Listeners {
             panicked: AtomicBool::new(false),
         };
         // Not shared yet; if it were, the clones would not hear of the newcomer.
-        if let Some(listeners) = Arc::get_mut(&mut self.0) {
+        if let Some(listeners) = Arc::get_mut(&mut self.all) {
             listeners.push(listener);
         }
+    }
+
+    /// A call of the database was answered, for a group if it was for one.
+    pub(super) fn answered(&self, call: DatabaseCall, group: Option<(&str, &str)>) {
+        self.readiness.answered(call, group);
+    }
+
+    /// Nobody needs such a call at the moment, whatever became of the last.
+    pub(super) fn needless(&self, call: DatabaseCall) {
+        self.readiness.needless(call);
+    }
+
+    /// Whether the worker can do its work.
+    pub(super) fn readiness(&self) -> &Readiness {
+        &self.readiness
     }
 
     /// Tells everybody, in the order in which they were added. Allocates nothing.
     pub(super) fn tell(&self, event: &WorkerEvent<'_>) {
         log::write(event);
-        for listener in self.0.iter() {
+        self.readiness.hear(event);
+        for listener in self.all.iter() {
             // What listens must not end what works.
             let heard = catch_unwind(AssertUnwindSafe(|| (listener.hear)(event)));
             if heard.is_err() && !listener.panicked.swap(true, Ordering::Relaxed) {
@@ -53,6 +74,6 @@ impl Listeners {
 
 impl fmt::Debug for Listeners {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Listeners").field(&self.0.len()).finish()
+        f.debug_tuple("Listeners").field(&self.all.len()).finish()
     }
 }

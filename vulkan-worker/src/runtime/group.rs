@@ -187,6 +187,12 @@ impl<S> Group<S> {
         self.listeners.tell(&event);
     }
 
+    /// A call for this group was answered.
+    pub(super) fn answered(&self, call: DatabaseCall) {
+        self.listeners
+            .answered(call, Some((&self.stream, &self.name)));
+    }
+
     /// Tells that a call for this group failed.
     pub(super) fn trouble(&self, call: DatabaseCall, error: &Error) {
         self.listeners.tell(&WorkerEvent::Trouble {

@@ -27,6 +27,7 @@ pub(super) async fn reap<S>(client: Client, groups: Vec<Arc<Group<S>>>, listener
         let look_back = (!round.is_multiple_of(THOROUGH)).then_some(LOOK_BACK);
         match client.reap(look_back).await {
             Ok(reaped) => {
+                listeners.answered(DatabaseCall::Reap, None);
                 round = round.wrapping_add(1);
                 if reaped != vulkan_core::engine::Reaped::default() {
                     let many = |count| usize::try_from(count).unwrap_or(0);

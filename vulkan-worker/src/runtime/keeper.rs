@@ -25,10 +25,13 @@ pub(super) async fn keep<S>(client: Client, groups: Vec<Arc<Group<S>>>, listener
             .flat_map(|group| group.ledger.hold(group.id, before))
             .collect();
         if held.is_empty() {
+            // What could not be extended is no longer held.
+            listeners.needless(DatabaseCall::Extend);
             continue;
         }
         match timeout(patience, client.extend(&held)).await {
             Ok(Ok(lost)) => {
+                listeners.answered(DatabaseCall::Extend, None);
                 for group in &groups {
                     let lost: Vec<Held> = held
                         .iter()

@@ -23,6 +23,12 @@ fn write_rare(event: &WorkerEvent<'_>) {
             tracing::info!(worker, groups, "the worker runs");
         }
         WorkerEvent::Stopping { worker } => tracing::info!(worker, "the worker stops"),
+        WorkerEvent::Diagnosed { diagnosis } if diagnosis.is_danger => {
+            tracing::error!(problem = diagnosis.problem, "{diagnosis}");
+        }
+        WorkerEvent::Diagnosed { diagnosis } => {
+            tracing::warn!(problem = diagnosis.problem, "{diagnosis}");
+        }
         WorkerEvent::DrainRequested { worker } => tracing::info!(worker, "asked to drain"),
         WorkerEvent::OtherVersions {
             worker,

@@ -143,6 +143,7 @@ impl Lookout {
         loop {
             let sleepers = self.sleepers();
             if sleepers.is_empty() {
+                listeners.needless(DatabaseCall::Look);
                 if timeout(LINGER, self.changed.notified()).await.is_err() {
                     bell.disarm();
                     armed_since = None;
@@ -184,6 +185,7 @@ impl Lookout {
                 }
             };
             patience.reset();
+            listeners.answered(DatabaseCall::Look, None);
             self.note_limits(&looks);
             self.wake(|group, _| looks.iter().any(|look| look.group_id == group && look.due));
             let due = looks.iter().any(|look| look.due);

@@ -88,6 +88,7 @@ impl<S> Settler<S> {
             span.settled(&due.settlement, due.done, &settled);
             match settled {
                 Ok(verdicts) => {
+                    self.group.answered(DatabaseCall::Settle);
                     let stale = self.group.ledger.settled(due, &verdicts);
                     self.settled(&due.settlement, &verdicts, stale, asked.elapsed());
                     return;
@@ -107,6 +108,7 @@ impl<S> Settler<S> {
     /// One bad item must not hold up the others: what the database refuses by itself, too, is left to
     /// its lease, and handled again when that runs out.
     async fn report_singly(&self, due: &Due) {
+        self.group.answered(DatabaseCall::Settle);
         for part in due.settlement.parts() {
             let asked = Instant::now();
             match self.client.settle(self.group.id, part.clone()).await {

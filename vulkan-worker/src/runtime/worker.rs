@@ -21,6 +21,7 @@ use super::keeper;
 use super::lookout::Lookout;
 use super::orders::Orders;
 use super::pulse::Pulse;
+use super::readiness::Readiness;
 use super::redact::Redact;
 use super::registry::Served;
 use super::runner::Crew;
@@ -125,6 +126,11 @@ impl<S: Send + Sync + 'static> Worker<S> {
             .map(|served| (served.stream.as_str(), served.group.as_str()))
     }
 
+    /// Whether it can do its work, to be asked while it runs.
+    pub fn readiness(&self) -> Readiness {
+        self.listeners.readiness().clone()
+    }
+
     /// Works until asked to stop.
     ///
     /// Streams and groups that do not exist are made first, and schedules put. Then the worker claims, handles and
@@ -153,6 +159,10 @@ impl<S: Send + Sync + 'static> Worker<S> {
             groups = self.set_up() => groups.map_err(RunError::Start)?,
             () = shutdown.graceful() => return Ok(()),
         };
+        // A question in passing: should it fail, others will tell.
+        for diagnosis in &self.client.doctor().await.unwrap_or_default() {
+            self.listeners.tell(&WorkerEvent::Diagnosed { diagnosis });
+        }
         let crew = Crew {
             state: Arc::clone(&self.state),
             tx: Arc::new(TxSource::of_worker(self.client.clone(), groups.len())),

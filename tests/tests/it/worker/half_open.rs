@@ -105,6 +105,43 @@ async fn a_publisher_goes_on_when_its_connection_went_deaf_in_mid_call() {
     within("its end", publisher.close()).await;
 }
 
+/// Nor does who publishes by itself wait until the kernel gives the connection up.
+#[tokio::test]
+async fn a_publish_gives_up_when_its_connection_went_deaf_in_mid_call() {
+    let db = TestDb::new().await;
+    let proxy = proxy().await;
+    let client = Client::connect(&url(&db, &proxy).await).await.unwrap();
+    let message = || Message::new("orders", "n", &1).unwrap().dedup_id("held");
+    let mut tx = db.pool.begin().await.unwrap();
+    client.publish_in(&mut *tx, message()).await.unwrap();
+    let calls = [0, 1, 2].map(|way| {
+        let (client, message) = (client.clone(), message());
+        tokio::spawn(async move {
+            match way {
+                0 => client.publish(message).await.map(drop),
+                1 => client.publish_once(message).await.map(drop),
+                _ => client.publish_many([message]).await.map(drop),
+            }
+        })
+    });
+    until("all three to wait for the first", || async {
+        let waiting: i64 = db
+            .value("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+            .await;
+        waiting == 3
+    })
+    .await;
+    proxy.go_deaf();
+    tx.rollback().await.unwrap();
+    for call in calls {
+        let error = within("an answer", call).await.unwrap().unwrap_err();
+        assert!(error.is_transient(), "{error:?}");
+    }
+    within("another publish", client.publish(message()))
+        .await
+        .unwrap();
+}
+
 async fn bell_is_held(db: &TestDb) -> bool {
     db.value(
         "SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database

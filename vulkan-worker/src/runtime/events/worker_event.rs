@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use vulkan_core::Error;
+use vulkan_core::{Diagnosis, Error};
 
 use super::Attempt;
 
@@ -28,6 +28,12 @@ pub enum WorkerEvent<'a> {
         worker: &'a str,
         /// How many groups it serves.
         groups: usize,
+    },
+    /// Something is wrong with the server, as far as what Vulkan promises depends on it. The worker works all the same.
+    #[non_exhaustive]
+    Diagnosed {
+        /// What, and what to do about it.
+        diagnosis: &'a Diagnosis,
     },
     /// The worker was asked to stop, and claims nothing more.
     #[non_exhaustive]

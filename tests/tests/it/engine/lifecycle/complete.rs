@@ -151,3 +151,44 @@ async fn marking_done_and_settling_meet_without_a_deadlock() {
     }
     db.check().await;
 }
+
+/// Its worker cannot know yet: what it asks for and reports meanwhile tells of no lost lease.
+#[tokio::test]
+async fn who_completed_a_message_has_not_lost_it() {
+    let db = TestDb::new().await;
+    let group = db.group("g").await;
+    let held = held_in_every_way(&db, &group).await;
+    complete_many(&group, &db.pool, &held).await.unwrap();
+    let unkeyed: Vec<&Message> = held.iter().filter(|one| one.lane.is_none()).collect();
+    let lost: Vec<i64> = sqlx::query_scalar(
+        "SELECT event_offset FROM vulkan.extend(array_fill($1::integer, ARRAY[cardinality($2::bigint[])]), $2, $3,
+             array_fill(NULL::bigint, ARRAY[cardinality($2::bigint[])]))",
+    )
+    .bind(group.id)
+    .bind(unkeyed.iter().map(|one| one.offset).collect::<Vec<_>>())
+    .bind(unkeyed.iter().map(|one| one.token).collect::<Vec<_>>())
+    .fetch_all(&db.pool)
+    .await
+    .unwrap();
+    assert_eq!(lost, [0_i64; 0]);
+    // Of all but the one whose claim is closed already.
+    let settlement = unkeyed.iter().fold(Settlement::default(), |all, message| {
+        all.item(message, "running")
+    });
+    let verdicts = group.settle(&settlement).await;
+    assert!(
+        verdicts.iter().all(|verdict| verdict.verdict != "stale"),
+        "{verdicts:?}"
+    );
+    let first: Vec<Message> = held
+        .iter()
+        .filter(|one| one.claim_hi.is_some() && one.lane.is_none())
+        .cloned()
+        .collect();
+    let open = first.last().unwrap();
+    assert_eq!(group.settle_one(open, "running").await, []);
+    for message in unkeyed {
+        assert_eq!(group.status(message.offset).await.unwrap().0, "done");
+    }
+    db.check().await;
+}

@@ -1,0 +1,1 @@
+SELECT problem, severity = 'danger' AS is_danger, detail, remedy FROM vulkan.doctor()

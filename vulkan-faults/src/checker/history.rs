@@ -1,0 +1,198 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+use crate::ledger::{Entry, How, Line};
+
+/// What a run went by.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Rules {
+    pub(crate) lease_us: u64,
+    pub(crate) groups: Vec<GroupRule>,
+}
+
+/// What a group takes and promises.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct GroupRule {
+    pub(crate) name: String,
+    pub(crate) max_attempts: u32,
+    /// It binds the kind of keyed events alone.
+    pub(crate) keyed_only: bool,
+    /// Its handler leaves an effect in the transaction that marks the message done.
+    pub(crate) effects: bool,
+}
+
+/// The database's last word, after everything was given time to end.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Final {
+    pub(crate) log: Vec<Logged>,
+    pub(crate) deliveries: Vec<Delivered>,
+    /// Messages of groups with effects, each with how many it left.
+    pub(crate) effects: Vec<(String, i64, i64)>,
+    /// What `vulkan.check()` says.
+    pub(crate) violations: Vec<String>,
+}
+
+/// An event as the log has it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Logged {
+    pub(crate) offset: i64,
+    pub(crate) id: u64,
+    pub(crate) key: Option<String>,
+}
+
+/// A message as a group has it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Delivered {
+    pub(crate) group: String,
+    pub(crate) offset: i64,
+    pub(crate) status: String,
+    pub(crate) attempts: u32,
+}
+
+/// What the publisher knows of an event.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Publish {
+    pub(crate) key: Option<String>,
+    pub(crate) dedup: bool,
+    /// Acknowledged, at these offsets: more than one if it was published again.
+    pub(crate) offsets: BTreeSet<i64>,
+    pub(crate) failed: bool,
+    pub(crate) unknown: bool,
+}
+
+/// One call of a handler.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    pub(crate) id: u64,
+    pub(crate) key: Option<String>,
+    pub(crate) attempt: u32,
+    pub(crate) pid: u32,
+    pub(crate) start: u64,
+    pub(crate) end: Option<(u64, How)>,
+}
+
+impl Run {
+    pub(crate) fn done_at(&self) -> Option<u64> {
+        self.end
+            .and_then(|(at, how)| (how == How::Done).then_some(at))
+    }
+}
+
+/// All that is known of a run.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    pub(crate) rules: Rules,
+    pub(crate) last: Final,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) publishes: HashMap<u64, Publish>,
+    /// By group, then offset, in order of their begin.
+    pub(crate) runs: BTreeMap<String, BTreeMap<i64, Vec<Run>>>,
+    /// When each process was killed.
+    pub(crate) kills: HashMap<u32, u64>,
+    pub(crate) crashes: Vec<u64>,
+    pub(crate) redriven: bool,
+}
+
+impl History {
+    pub(crate) fn new(rules: Rules, last: Final, mut lines: Vec<Line>) -> Self {
+        lines.sort_by_key(|line| line.at);
+        let mut this = Self {
+            rules,
+            last,
+            ..Self::default()
+        };
+        // Of each process, which run of which message is open.
+        let mut open: HashMap<(u32, String, i64, u32), usize> = HashMap::new();
+        for line in &lines {
+            let (pid, at) = (line.pid, line.at);
+            match &line.entry {
+                Entry::Invoke { id, key, dedup } => {
+                    let publish = this.publishes.entry(*id).or_default();
+                    publish.key.clone_from(key);
+                    publish.dedup = *dedup;
+                }
+                Entry::Ok { id, offset } => {
+                    this.publishes
+                        .entry(*id)
+                        .or_default()
+                        .offsets
+                        .insert(*offset);
+                }
+                Entry::Fail { id } => this.publishes.entry(*id).or_default().failed = true,
+                Entry::Info { id, .. } => this.publishes.entry(*id).or_default().unknown = true,
+                Entry::Start {
+                    group,
+                    offset,
+                    id,
+                    attempt,
+                    key,
+                } => {
+                    let runs = this.runs.entry(group.clone()).or_default();
+                    let runs = runs.entry(*offset).or_default();
+                    open.insert((pid, group.clone(), *offset, *attempt), runs.len());
+                    runs.push(Run {
+                        id: *id,
+                        key: key.clone(),
+                        attempt: *attempt,
+                        pid,
+                        start: at,
+                        end: None,
+                    });
+                }
+                Entry::End {
+                    group,
+                    offset,
+                    attempt,
+                    how,
+                } => {
+                    let which = open.remove(&(pid, group.clone(), *offset, *attempt));
+                    let runs = this
+                        .runs
+                        .get_mut(group)
+                        .and_then(|runs| runs.get_mut(offset));
+                    if let (Some(nth), Some(runs)) = (which, runs) {
+                        runs[nth].end = Some((at, *how));
+                    }
+                }
+                Entry::Signal { to, name } if name == "KILL" => _ = this.kills.insert(*to, at),
+                Entry::Crash => this.crashes.push(at),
+                Entry::Redriven => this.redriven = true,
+                _ => {}
+            }
+        }
+        this.lines = lines;
+        this
+    }
+
+    /// Whether the server crashed between two moments, when claims and settlements of the last moments before
+    /// it, which commit asynchronously, could be lost.
+    pub(crate) fn crashed_between(&self, from: u64, to: u64) -> bool {
+        // What was claimed shortly before the crash may have begun after it, too.
+        const AROUND: u64 = 1_000_000;
+        let within = |at: &u64| from.saturating_sub(AROUND) <= *at && *at <= to;
+        self.crashes.iter().any(within)
+    }
+
+    /// How long a run of a key is at least held after any of its messages began: its lease is extended three times
+    /// within itself, and one of these may have failed.
+    pub(crate) fn run_lease(&self) -> u64 {
+        self.rules.lease_us / 3
+    }
+
+    /// Until when a call of a handler can have gone on: its end, that of its process, or the moment when its
+    /// message was given to another, from which on the other counts.
+    pub(crate) fn ends_at(&self, runs: &[Run], nth: usize) -> u64 {
+        let run = &runs[nth];
+        let ended = run.end.map_or(u64::MAX, |(at, _)| at);
+        let killed = self
+            .kills
+            .get(&run.pid)
+            .copied()
+            .filter(|at| *at >= run.start);
+        let given_away = runs.get(nth + 1).map(|next| next.start);
+        ended
+            .min(killed.unwrap_or(u64::MAX))
+            .min(given_away.unwrap_or(u64::MAX))
+    }
+}

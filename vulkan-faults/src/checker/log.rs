@@ -1,0 +1,222 @@
+//! Between publishers, the log and the groups: what was acknowledged is there once, and reaches every group.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::{Anomaly, History};
+
+pub(super) fn check(history: &History, found: &mut Vec<Anomaly>) {
+    let mut by_id: HashMap<u64, Vec<i64>> = HashMap::new();
+    for event in &history.last.log {
+        by_id.entry(event.id).or_default().push(event.offset);
+    }
+    let at: HashMap<i64, u64> = (history.last.log.iter())
+        .map(|event| (event.offset, event.id))
+        .collect();
+    for (id, publish) in &history.publishes {
+        let stored = by_id.get(id).map_or(&[][..], Vec::as_slice);
+        for offset in &publish.offsets {
+            match at.get(offset) {
+                Some(other) if other == id => {}
+                Some(other) => found.push(Anomaly::new(
+                    "inconsistent-offsets",
+                    format!(
+                        "event {id} was acknowledged at offset {offset}, where event {other} stands"
+                    ),
+                )),
+                None => found.push(Anomaly::new(
+                    "lost-write",
+                    format!("event {id} was acknowledged at offset {offset} and is not in the log"),
+                )),
+            }
+        }
+        if publish.dedup && stored.len() > 1 {
+            found.push(Anomaly::new(
+                "duplicate",
+                format!("event {id} has one dedup id and stands at {stored:?}"),
+            ));
+        }
+        let rolled_back = publish.failed && !publish.unknown && publish.offsets.is_empty();
+        if rolled_back && !stored.is_empty() {
+            found.push(Anomaly::new(
+                "g1a",
+                format!("event {id} was rolled back and stands in the log at {stored:?}"),
+            ));
+        }
+    }
+    handled(history, &at, found);
+    owed(history, found);
+    let violations = history.last.violations.iter();
+    found.extend(violations.map(|text| Anomaly::new("invariant", text.as_str())));
+}
+
+/// Nobody handles what was rolled back, nor one event under two offsets' names.
+fn handled(history: &History, at: &HashMap<i64, u64>, found: &mut Vec<Anomaly>) {
+    for (group, messages) in &history.runs {
+        for (offset, runs) in messages {
+            let Some(run) = runs.first() else { continue };
+            if runs.iter().any(|other| other.id != run.id) {
+                found.push(Anomaly::new(
+                    "inconsistent-offsets",
+                    format!("{group} handled different events at offset {offset}"),
+                ));
+            }
+            let publish = history.publishes.get(&run.id);
+            let rolled_back =
+                publish.is_some_and(|one| one.failed && !one.unknown && one.offsets.is_empty());
+            if rolled_back || !at.contains_key(offset) {
+                found.push(Anomaly::new(
+                    "g1a",
+                    format!(
+                        "{group} handled event {} at offset {offset}, which was never committed",
+                        run.id
+                    ),
+                ));
+            }
+        }
+    }
+}
+
+/// Every event of the log is done or dead in every group, and what is done was handled.
+fn owed(history: &History, found: &mut Vec<Anomaly>) {
+    let mut stands: BTreeMap<&str, HashMap<i64, &str>> = BTreeMap::new();
+    for one in &history.last.deliveries {
+        let group = stands.entry(&one.group).or_default();
+        group.insert(one.offset, &one.status);
+    }
+    let acknowledged: HashSet<i64> = (history.publishes.values())
+        .flat_map(|publish| publish.offsets.iter().copied())
+        .collect();
+    for group in &history.rules.groups {
+        let stands = stands.get(group.name.as_str());
+        let runs = history.runs.get(&group.name);
+        for event in &history.last.log {
+            if group.keyed_only && event.key.is_none() {
+                continue;
+            }
+            let offset = event.offset;
+            let status = stands.and_then(|all| all.get(&offset)).copied();
+            match status {
+                Some("done") => {
+                    let runs = runs
+                        .and_then(|all| all.get(&offset))
+                        .map_or(&[][..], Vec::as_slice);
+                    if !runs.iter().any(|run| run.done_at().is_some()) {
+                        found.push(Anomaly::new(
+                            "silent-skip",
+                            format!(
+                                "message {offset} of {} is done, and no handler did it",
+                                group.name
+                            ),
+                        ));
+                    }
+                }
+                Some("dead") => {}
+                None if acknowledged.contains(&offset) => found.push(Anomaly::new(
+                    "lost-write",
+                    format!(
+                        "event {} was acknowledged at {offset}, and {} knows nothing of it",
+                        event.id, group.name
+                    ),
+                )),
+                other => found.push(Anomaly::new(
+                    "unseen",
+                    format!(
+                        "message {offset} of {} is {} at the end",
+                        group.name,
+                        other.unwrap_or("nowhere")
+                    ),
+                )),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::checker::story::Story;
+
+    #[test]
+    fn a_sound_history_has_no_anomaly() {
+        assert_eq!(Story::sound().anomalies(), [""; 0]);
+    }
+
+    #[test]
+    fn an_acknowledged_event_that_is_not_in_the_log_is_lost() {
+        let mut story = Story::sound();
+        story.last.log.retain(|event| event.offset != 2);
+        story.last.deliveries.retain(|one| one.offset != 2);
+        assert!(story.anomalies().contains(&"lost-write"));
+    }
+
+    #[test]
+    fn an_acknowledged_event_that_a_group_never_heard_of_is_lost() {
+        let mut story = Story::sound();
+        story.last.deliveries.retain(|one| one.offset != 2);
+        assert_eq!(story.anomalies(), ["lost-write"]);
+    }
+
+    #[test]
+    fn a_message_that_waits_at_the_end_is_unseen() {
+        let mut story = Story::sound();
+        story.last.deliveries[0].status = "ready".into();
+        assert_eq!(story.anomalies(), ["unseen"]);
+    }
+
+    #[test]
+    fn a_message_done_that_nobody_did_was_skipped() {
+        let story = Story::new().ok(1, 1).delivered(1, "done", 1);
+        assert_eq!(story.anomalies(), ["silent-skip"]);
+        let story = Story::new()
+            .ok(1, 1)
+            .start(10, 1, 1)
+            .failed(20, 1, 1)
+            .delivered(1, "dead", 3);
+        assert_eq!(story.anomalies(), [""; 0]);
+    }
+
+    #[test]
+    fn what_was_rolled_back_is_seen_by_nobody() {
+        assert_eq!(Story::new().fail(7).anomalies(), [""; 0]);
+        let story = Story::new()
+            .fail(7)
+            .in_log(7, 7)
+            .run(7, 7)
+            .delivered(7, "done", 1);
+        assert!(story.anomalies().contains(&"g1a"));
+        // Nobody knows: it may be there, or not.
+        assert_eq!(Story::new().info(7).anomalies(), [""; 0]);
+        let story = Story::new()
+            .info(7)
+            .in_log(7, 7)
+            .run(7, 7)
+            .delivered(7, "done", 1);
+        assert_eq!(story.anomalies(), [""; 0]);
+    }
+
+    #[test]
+    fn one_dedup_id_stands_once() {
+        let story = Story::new().deduped(3, 3);
+        assert_eq!(story.run(3, 3).delivered(3, "done", 1).anomalies(), [""; 0]);
+        let story = Story::new().deduped(3, 3).in_log(3, 4);
+        let story = story
+            .run(3, 3)
+            .delivered(3, "done", 1)
+            .run(3, 4)
+            .delivered(4, "done", 1);
+        assert_eq!(story.anomalies(), ["duplicate"]);
+    }
+
+    #[test]
+    fn an_offset_belongs_to_one_event() {
+        let mut story = Story::sound();
+        story.last.log[1].id = 99;
+        assert!(story.anomalies().contains(&"inconsistent-offsets"));
+    }
+
+    #[test]
+    fn what_the_engine_says_of_itself_counts() {
+        let mut story = Story::sound();
+        story.last.violations.push("1 load single: a gap".into());
+        assert_eq!(story.anomalies(), ["invariant"]);
+    }
+}

@@ -1,0 +1,116 @@
+//! F17 and F18: clocks that are wrong, of workers and of the database.
+
+use crate::Result;
+use crate::checker::quantile;
+use crate::clock::mono_us;
+use crate::ledger::Entry;
+use crate::stand::{Outcome, Plan, Setup, Stand};
+
+/// F17.
+pub(super) async fn skewed_workers(plan: Plan) -> Result<Outcome> {
+    let mut setup = Setup::base();
+    setup
+        .groups
+        .iter_mut()
+        .for_each(|group| group.fails_one_in = 0);
+    let mut stand = Stand::start(&plan, "f17", setup).await?;
+    for skew in ["+10m", "-10m", "+1h", "-1h"] {
+        let worker = stand.new_worker(&["faketime", "-m", "-f", skew])?;
+        stand.workers.push(worker);
+    }
+    stand.add_publisher()?;
+    stand.until_flows(60).await?;
+    let from = mono_us();
+    stand.run_for(plan.of(12.0, 600.0)).await?;
+    let mut delays = stand.delays(from, mono_us());
+    let p99 = quantile(&mut delays, 0.99);
+    stand.expect_all_alive()?;
+    let lost = stand.count(0, |entry| {
+        matches!(entry, Entry::LeaseLost { .. } | Entry::Stale { .. })
+    });
+    stand.expect("leases lost", lost.to_string(), "0", lost == 0);
+    stand.expect(
+        "from commit to handler, p99",
+        format!("{p99:.2} s"),
+        "<= 1 s",
+        p99 <= 1.0,
+    );
+    stand.finish().await
+}
+
+/// F18.
+pub(super) async fn database_steps(plan: Plan) -> Result<Outcome> {
+    let mut stand = Stand::start(&plan, "f18", Setup::base()).await?;
+    let library = library().ok_or("libfaketime is not installed: apt-get install faketime")?;
+    stand.server.stop(crate::server::Stop::Fast).await?;
+    // The server reads its clock's error from a file, anew each time.
+    let file = stand.server.directory()?.join("clock");
+    std::fs::write(&file, "+0\n")?;
+    let mut start = stand.server.command("pg_ctl")?;
+    start
+        .args(["start", "-s", "-w", "-D"])
+        .arg(stand.server.directory()?.join("data"))
+        .arg("-l")
+        .arg(stand.server.directory()?.join("data").join("faked.log"))
+        .env("LD_PRELOAD", library)
+        .env("FAKETIME_TIMESTAMP_FILE", &file)
+        .env("FAKETIME_NO_CACHE", "1")
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    crate::server::succeed(start).await?;
+    stand.load().await?;
+    stand.run_for(3.0).await?;
+    let mut newest: i64 = 0;
+    let mut backwards = 0;
+    let most = i64::try_from(stand.setup.workers * (stand.setup.slots + 40))?;
+    let mut reclaimed = 0_usize;
+    for _ in 0..plan.of(1, 20) {
+        for step in ["-5m", "+1h", "+0"] {
+            let since = mono_us();
+            std::fs::write(&file, format!("{step}\n"))?;
+            stand.run_for(plan.of(3.0, 20.0)).await?;
+            let last: i64 = stand
+                .server
+                .value("SELECT last_value FROM vulkan.offset_seq")
+                .await?;
+            backwards += u32::from(last < newest);
+            newest = last;
+            stand.until_flows(30).await?;
+            if step == "+1h" {
+                reclaimed = reclaimed.max(stand.count(since, |entry| {
+                    matches!(entry, Entry::Start { attempt: 2.., .. })
+                }));
+            }
+        }
+    }
+    stand.expect_all_alive()?;
+    stand.expect(
+        "times the offsets went back",
+        backwards.to_string(),
+        "0",
+        backwards == 0,
+    );
+    stand.expect(
+        "messages taken over after a step of an hour",
+        reclaimed.to_string(),
+        format!("<= what is in flight, {most} at the most"),
+        i64::try_from(reclaimed)? <= most,
+    );
+    // Every lease is over at once when the clock jumps: that it runs out early is what the fault is.
+    stand
+        .setup
+        .groups
+        .iter_mut()
+        .for_each(|group| group.lease_ms = 0);
+    stand.finish().await
+}
+
+fn library() -> Option<String> {
+    let places = [
+        "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+        "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
+    ];
+    places
+        .into_iter()
+        .find(|place| std::path::Path::new(place).exists())
+        .map(str::to_owned)
+}

@@ -1,0 +1,241 @@
+//! F1 to F3: worker processes that are killed, stand still, and are replaced.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use rand::RngExt;
+
+use crate::Result;
+use crate::checker::quantile;
+use crate::clock::{mono_us, seconds};
+use crate::ledger::{Entry, How};
+use crate::stand::{Outcome, Plan, Setup, Stand};
+
+/// F1.
+pub(super) async fn killed(plan: Plan) -> Result<Outcome> {
+    let mut stand = Stand::under_load(&plan, "f1", Setup::base()).await?;
+    for _ in 0..plan.of(6, 200) {
+        let nth = rand::rng().random_range(0..stand.workers.len());
+        stand.kill_worker(nth).await?;
+        stand.run_for(plan.of(2.0, 3.0)).await?;
+    }
+    stand.until_flows(20).await?;
+    stand.expect_all_alive()?;
+    stand.quiet().await?;
+    stand.drain().await?;
+    let lease = seconds(stand.setup.lease_us());
+    let (mut reclaimed, reach) = reclaims(&stand);
+    let p99 = quantile(&mut reclaimed, 0.99);
+    let target = lease + 1.2 + 1.0;
+    stand.expect(
+        "taken over after a kill, p99",
+        format!("{p99:.1} s, {} messages", reclaimed.len()),
+        format!("<= lease + look + 1 s = {target:.1} s"),
+        p99 <= target,
+    );
+    stand.expect(
+        "what had ended and is repeated had ended before the kill by at most",
+        format!("{reach:.1} s"),
+        "<= 2.5 s",
+        reach <= 2.5,
+    );
+    stand.finish().await
+}
+
+/// Of messages that a killed process had: how long after the kill each began again, and how long before it the
+/// oldest of those that had ended had done so.
+fn reclaims(stand: &Stand) -> (Vec<f64>, f64) {
+    let mut kills: HashMap<u32, u64> = HashMap::new();
+    // By group and offset: the process that had it last, and when it was done.
+    let mut last: HashMap<(&str, i64), (u32, Option<u64>)> = HashMap::new();
+    let (mut reclaimed, mut reach) = (Vec::new(), 0.0_f64);
+    let mut lines: Vec<_> = stand.lines.iter().collect();
+    lines.sort_by_key(|line| line.at);
+    for line in lines {
+        match &line.entry {
+            Entry::Signal { to, name } if name == "KILL" => _ = kills.insert(*to, line.at),
+            Entry::Start { group, offset, .. } => {
+                let before = last.insert((group, *offset), (line.pid, None));
+                if let Some((pid, ended)) = before
+                    && let Some(killed) = kills.get(&pid)
+                {
+                    match ended {
+                        None => reclaimed.push(seconds(line.at - killed)),
+                        Some(ended) => reach = reach.max(seconds(killed.saturating_sub(ended))),
+                    }
+                }
+            }
+            // What failed is tried again, whoever is killed.
+            Entry::End {
+                group,
+                offset,
+                how: How::Failed,
+                ..
+            } => _ = last.remove(&(group.as_str(), *offset)),
+            Entry::End { group, offset, .. } => {
+                if let Some(one) = last.get_mut(&(group.as_str(), *offset))
+                    && one.0 == line.pid
+                {
+                    one.1 = Some(line.at);
+                }
+            }
+            _ => {}
+        }
+    }
+    (reclaimed, reach)
+}
+
+/// F2.
+pub(super) async fn zombie(plan: Plan) -> Result<Outcome> {
+    let lease = plan.of(1000, 2000);
+    let mut stand = Stand::under_load(&plan, "f2", Setup::base().lease(lease)).await?;
+    let mut told = 0;
+    let times = plan.of(3, 100);
+    for _ in 0..times {
+        let nth = rand::rng().random_range(0..stand.workers.len());
+        let pid = stand.workers[nth].pid;
+        stand.signal(pid, "STOP")?;
+        tokio::time::sleep(Duration::from_millis(lease * 3)).await;
+        let since = mono_us();
+        stand.signal(pid, "CONT")?;
+        // It is told, by a refused report or when it asks for more time.
+        let heard = stand
+            .until("the zombie to hear of it", 10, |stand| {
+                stand
+                    .lines
+                    .iter()
+                    .rev()
+                    .take_while(|line| line.at >= since)
+                    .any(|line| {
+                        line.pid == pid
+                            && matches!(line.entry, Entry::Stale { .. } | Entry::LeaseLost { .. })
+                    })
+            })
+            .await;
+        told += u32::from(heard.is_ok());
+        stand.run_for(1.0).await?;
+    }
+    stand.expect_all_alive()?;
+    let late = stand.count(0, |entry| matches!(entry, Entry::Stale { .. }));
+    stand.expect(
+        "zombies told that they lost leases",
+        format!("{told} of {times}"),
+        "all",
+        told == times,
+    );
+    let begun = begun_late(&stand);
+    stand.expect(
+        "messages begun by a zombie after it woke, which were another's by then",
+        begun.to_string(),
+        "reported",
+        true,
+    );
+    stand.expect(
+        "late reports refused",
+        late.to_string(),
+        "all; accepted ones are anomalies",
+        true,
+    );
+    stand.finish().await
+}
+
+/// Messages that a process began after it was woken, and that another had begun while it stood still.
+fn begun_late(stand: &Stand) -> usize {
+    let mut lines: Vec<_> = stand.lines.iter().collect();
+    lines.sort_by_key(|line| line.at);
+    let (mut stopped, mut woken) = (HashMap::new(), HashMap::new());
+    let mut begun: HashMap<(&str, i64), Vec<(u64, u32)>> = HashMap::new();
+    let mut late = 0;
+    for line in lines {
+        match &line.entry {
+            Entry::Signal { to, name } if name == "STOP" => _ = stopped.insert(*to, line.at),
+            Entry::Signal { to, name } if name == "CONT" => _ = woken.insert(*to, line.at),
+            Entry::Start { group, offset, .. } => {
+                let before = begun.entry((group, *offset)).or_default();
+                if let (Some(stop), Some(woke)) = (stopped.get(&line.pid), woken.get(&line.pid)) {
+                    let soon = line.at < woke + 500_000;
+                    late += usize::from(
+                        soon && before.iter().any(|(at, by)| at > stop && *by != line.pid),
+                    );
+                }
+                before.push((line.at, line.pid));
+            }
+            _ => {}
+        }
+    }
+    late
+}
+
+/// F3.
+pub(super) async fn rolling(plan: Plan) -> Result<Outcome> {
+    let mut setup = Setup::base();
+    // What fails is tried again, which is no business of a deploy.
+    setup
+        .groups
+        .iter_mut()
+        .for_each(|group| group.fails_one_in = 0);
+    let mut stand = Stand::under_load(&plan, "f3", setup).await?;
+    let (mut clean, mut slowest) = (0, 0.0_f64);
+    let times = plan.of(8, 100);
+    for nth in 0..times {
+        let nth = nth % stand.workers.len();
+        let new = stand.new_worker(&[])?;
+        let mut old = std::mem::replace(&mut stand.workers[nth], new);
+        let begun = mono_us();
+        stand.signal(old.pid, "TERM")?;
+        clean += usize::from(old.ended().await?.success());
+        slowest = slowest.max(seconds(mono_us() - begun));
+        stand.run_for(0.3).await?;
+    }
+    stand.until_flows(20).await?;
+    // A second signal ends it at once, whatever it is at.
+    let mut last = stand.workers.remove(0);
+    stand
+        .publish(crate::child::Deed::Wait(30_000), None)
+        .await?;
+    stand.signal(last.pid, "TERM")?;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let begun = mono_us();
+    if last.has_ended()?.is_none() {
+        stand.signal(last.pid, "TERM")?;
+    }
+    last.ended().await?;
+    let second = seconds(mono_us() - begun);
+    stand.expect(
+        "ended with exit code 0",
+        format!("{clean} of {times}"),
+        "all",
+        clean == times,
+    );
+    stand.expect(
+        "slowest to end",
+        format!("{slowest:.1} s"),
+        "<= its grace of 10 s",
+        slowest <= 10.0,
+    );
+    stand.expect(
+        "after a second signal",
+        format!("{second:.1} s"),
+        "<= 1 s",
+        second <= 1.0,
+    );
+    stand.quiet().await?;
+    stand.drain().await?;
+    let again: i64 = stand
+        .server
+        .value("SELECT count(*) FROM vulkan.deliveries WHERE attempts > 1")
+        .await?;
+    stand.expect(
+        "messages whose attempts a deploy used up",
+        again.to_string(),
+        "0",
+        again == 0,
+    );
+    let held: i64 = stand
+        .server
+        .value("SELECT count(*) FROM vulkan.deliveries WHERE status = 'processing'")
+        .await?;
+    stand.expect("left processing", held.to_string(), "0", held == 0);
+    let outcome = stand.finish().await?;
+    Ok(outcome)
+}

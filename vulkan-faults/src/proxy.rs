@@ -1,0 +1,106 @@
+//! A TCP proxy in front of the server, which does to connections what networks do.
+
+mod pump;
+mod toxics;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::net::{TcpListener, UnixStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+pub(crate) use toxics::Toxics;
+
+use crate::Result;
+
+/// Forwards connections to the server's socket, with the toxics that are set at the moment.
+pub(crate) struct Proxy {
+    port: u16,
+    toxics: watch::Sender<Toxics>,
+    /// The server's socket.
+    target: watch::Sender<PathBuf>,
+    counts: Arc<Counts>,
+    _task: JoinSet<()>,
+}
+
+/// What a proxy has seen.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    accepted: AtomicUsize,
+    resets: AtomicUsize,
+}
+
+impl Proxy {
+    pub(crate) async fn start(directory: &Path) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let port = listener.local_addr()?.port();
+        let target = watch::Sender::new(directory.join(".s.PGSQL.5432"));
+        let socket = target.subscribe();
+        let toxics = watch::Sender::new(Toxics::default());
+        let counts = Arc::new(Counts::default());
+        let mut task = JoinSet::new();
+        let (told, counted) = (toxics.subscribe(), Arc::clone(&counts));
+        task.spawn(async move {
+            let mut connections = JoinSet::new();
+            loop {
+                while connections.try_join_next().is_some() {}
+                let Ok((client, _)) = listener.accept().await else {
+                    continue;
+                };
+                let number = counted.accepted.fetch_add(1, Ordering::SeqCst);
+                if told.borrow().refuse {
+                    let _ = client.set_zero_linger();
+                    continue;
+                }
+                let target = socket.borrow().clone();
+                let Ok(server) = UnixStream::connect(target).await else {
+                    // As a server that is not there.
+                    let _ = client.set_zero_linger();
+                    continue;
+                };
+                let _ = client.set_nodelay(true);
+                let (toxics, counts) = (told.clone(), Arc::clone(&counted));
+                connections.spawn(async move {
+                    if pump::forward(client, server, number, toxics).await {
+                        counts.resets.fetch_add(1, Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        Ok(Self {
+            port,
+            toxics,
+            target,
+            counts,
+            _task: task,
+        })
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// From now on new connections go there.
+    pub(crate) fn point_to(&self, socket: PathBuf) {
+        self.target.send_replace(socket);
+    }
+
+    /// From now on connections go like this.
+    pub(crate) fn set(&self, toxics: Toxics) {
+        self.toxics.send_replace(toxics);
+    }
+
+    /// The connections that there are carry nothing any more; neither end learns of it. New ones do.
+    pub(crate) fn black_hole(&self) {
+        let below = self.counts.accepted.load(Ordering::SeqCst);
+        self.toxics
+            .send_modify(|toxics| toxics.silent_below = below);
+    }
+
+    /// How many connections it has reset.
+    pub(crate) fn resets(&self) -> usize {
+        self.counts.resets.load(Ordering::SeqCst)
+    }
+}

@@ -1,0 +1,117 @@
+use std::future::pending;
+use std::time::Duration;
+
+use rand::RngExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::Toxics;
+
+/// The end of a request of the extended protocol: a Sync.
+const SYNC: [u8; 5] = [b'S', 0, 0, 0, 4];
+/// How long a server that got a request may go on after its connection is reset, at most.
+const GOES_ON: Duration = Duration::from_millis(20);
+
+/// How one direction ended.
+enum Ended {
+    Closed,
+    Reset,
+}
+
+/// Forwards until either side ends. Returns whether it ended with a reset.
+pub(super) async fn forward(
+    mut client: TcpStream,
+    mut server: UnixStream,
+    number: usize,
+    toxics: watch::Receiver<Toxics>,
+) -> bool {
+    let ended = {
+        let (from_client, to_client) = client.split();
+        let (from_server, to_server) = server.split();
+        let up = pump(from_client, to_server, toxics.clone(), true);
+        let down = pump(from_server, to_client, toxics.clone(), false);
+        let mut silence = toxics.clone();
+        tokio::select! {
+            biased;
+            // Neither end learns of it, for as long as the proxy lives.
+            () = silent(&mut silence, number) => pending().await,
+            ended = up => ended,
+            ended = down => ended,
+        }
+    };
+    match ended {
+        Ended::Reset => {
+            let _ = client.set_zero_linger();
+            true
+        }
+        Ended::Closed => {
+            let late = toxics.borrow().slow_close;
+            sleep(late).await;
+            false
+        }
+    }
+}
+
+async fn silent(toxics: &mut watch::Receiver<Toxics>, number: usize) {
+    if toxics
+        .wait_for(|now| number < now.silent_below)
+        .await
+        .is_err()
+    {
+        pending().await
+    }
+}
+
+async fn pump(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    toxics: watch::Receiver<Toxics>,
+    up: bool,
+) -> Ended {
+    let mut buffer = vec![0; 16 * 1024];
+    let mut passed = 0_u64;
+    loop {
+        let Ok(read @ 1..) = from.read(&mut buffer).await else {
+            let _ = to.shutdown().await;
+            return Ended::Closed;
+        };
+        let now = toxics.borrow().clone();
+        let reset = up && buffer[..read].ends_with(&SYNC) && hits(now.reset_percent);
+        if reset && hits(33) {
+            return Ended::Reset;
+        }
+        sleep(travel(&now)).await;
+        for piece in buffer[..read].chunks(now.slice.unwrap_or(usize::MAX)) {
+            if let Some(rate) = now.bandwidth {
+                sleep(Duration::from_secs_f64(piece.len() as f64 / rate as f64)).await;
+            }
+            if to.write_all(piece).await.is_err() {
+                return Ended::Closed;
+            }
+        }
+        if reset {
+            // The request is on its way, or done, or about to be.
+            let rest = match hits(50) {
+                true => GOES_ON.mul_f64(rand::random()),
+                false => Duration::ZERO,
+            };
+            sleep(rest).await;
+            return Ended::Reset;
+        }
+        passed += u64::try_from(read).unwrap_or_default();
+        if now.limit.is_some_and(|limit| passed >= limit) {
+            return Ended::Closed;
+        }
+    }
+}
+
+fn hits(percent: u32) -> bool {
+    percent > 0 && rand::rng().random_range(0..100) < percent
+}
+
+fn travel(toxics: &Toxics) -> Duration {
+    let jitter = toxics.jitter.mul_f64(rand::rng().random_range(0.0..2.0));
+    (toxics.latency + jitter).saturating_sub(toxics.jitter)
+}

@@ -1,0 +1,214 @@
+//! The server of a run: a private one, which is stopped, crashed and started as faults want it.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{AssertSqlSafe, PgPool};
+use tokio::process::Command;
+use vulkan_devpg::{Postgres, TestDatabase};
+
+use crate::Result;
+
+/// As a server of this size would be set up; durable in every respect, as PostgreSQL comes.
+const SETTINGS: &[(&str, &str)] = &[
+    ("shared_buffers", "256MB"),
+    ("max_wal_size", "4GB"),
+    ("max_connections", "150"),
+];
+
+/// How the server is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// As a crash would.
+    Crash,
+    /// `pg_ctl stop -m fast`: sessions are told, and everything is written.
+    Fast,
+}
+
+/// A private server with a database of Vulkan in it.
+pub(crate) struct Server {
+    postgres: Postgres,
+    database: TestDatabase,
+    /// The run's own, for questions and for harm; never through what stands between the workers and the server.
+    pub(crate) pool: PgPool,
+    /// The data of a second server, which has taken over or may.
+    standby: Option<PathBuf>,
+}
+
+/// Where the standby's socket ends.
+const STANDBY: u16 = 5433;
+
+impl Server {
+    pub(crate) async fn start(settings: &[(&str, &str)]) -> Result<Self> {
+        let all: Vec<_> = SETTINGS.iter().chain(settings).copied().collect();
+        let postgres = Postgres::start_private(&all).await?;
+        let database = postgres.create_database().await?;
+        let pool = PgPoolOptions::new()
+            .max_connections(8)
+            .connect_with(database.connect_options().application_name("faults"))
+            .await?;
+        let server = Self {
+            postgres,
+            database,
+            pool,
+            standby: None,
+        };
+        vulkan::Client::new(server.pool.clone()).migrate().await?;
+        server.run(include_str!("sql/tables.sql")).await?;
+        Ok(server)
+    }
+
+    /// The URL of its database, on the socket.
+    pub(crate) fn url(&self) -> String {
+        self.database.url()
+    }
+
+    pub(crate) fn database(&self) -> &str {
+        self.database.name()
+    }
+
+    /// The URL of the maintenance database.
+    pub(crate) fn maintenance_url(&self) -> String {
+        self.postgres.url()
+    }
+
+    /// The URL of its database behind a port of this machine.
+    pub(crate) fn url_at(&self, port: u16) -> String {
+        format!(
+            "postgres://postgres@127.0.0.1:{port}/{}?sslmode=disable",
+            self.database.name()
+        )
+    }
+
+    /// Where its socket lies, and its data in `data`.
+    pub(crate) fn directory(&self) -> Result<PathBuf> {
+        let directory = self
+            .postgres
+            .directory()
+            .ok_or("the server is not private")?;
+        Ok(directory.to_owned())
+    }
+
+    pub(crate) fn program(&self, name: &str) -> Result<PathBuf> {
+        let programs = self.postgres.bin_dir().ok_or("the server is not private")?;
+        Ok(programs.join(name))
+    }
+
+    /// Runs statements.
+    pub(crate) async fn run(&self, sql: &str) -> Result<()> {
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// The one value of a query.
+    pub(crate) async fn value<T>(&self, sql: &str) -> Result<T>
+    where
+        T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
+    {
+        let value = sqlx::query_scalar(AssertSqlSafe(sql.to_owned()));
+        Ok(value.fetch_one(&self.pool).await?)
+    }
+
+    pub(crate) async fn stop(&mut self, how: Stop) -> Result<()> {
+        match how {
+            Stop::Crash => Ok(self.postgres.crash().await?),
+            Stop::Fast => self.pg_ctl(&["stop", "-m", "fast"]).await,
+        }
+    }
+
+    /// Starts it again, and returns when it takes connections.
+    pub(crate) async fn restart(&mut self) -> Result<()> {
+        Ok(self.postgres.restart().await?)
+    }
+
+    /// Runs `pg_ctl` as the user of the server.
+    pub(crate) async fn pg_ctl(&self, arguments: &[&str]) -> Result<()> {
+        let mut command = self.command("pg_ctl")?;
+        command.args(arguments).args(["-s", "-w", "-t", "60", "-D"]);
+        command.arg(self.directory()?.join("data"));
+        succeed(command).await
+    }
+
+    /// A program of PostgreSQL, to run as the user of the server.
+    pub(crate) fn command(&self, program: &str) -> Result<Command> {
+        let owner = std::fs::metadata(self.directory()?.join("data"))?;
+        let mut command = Command::new(self.program(program)?);
+        command.current_dir("/").stdin(std::process::Stdio::null());
+        if rustix::process::geteuid().is_root() {
+            command.uid(owner.uid()).gid(owner.gid());
+        }
+        Ok(command)
+    }
+
+    /// Starts a second server that follows the first, and lets commits wait for it.
+    pub(crate) async fn add_standby(&mut self) -> Result<()> {
+        let (directory, data) = (self.directory()?, self.directory()?.join("standby"));
+        let mut backup = self.command("pg_basebackup")?;
+        backup.args(["-U", "postgres", "-R", "-X", "stream", "-c", "fast", "-h"]);
+        backup.arg(&directory).arg("-D").arg(&data);
+        succeed(backup).await?;
+        let file = data.join("postgresql.conf");
+        let settings = std::fs::read_to_string(&file)?;
+        std::fs::write(&file, format!("{settings}\nport = {STANDBY}\n"))?;
+        let mut start = self.command("pg_ctl")?;
+        start
+            .args(["start", "-s", "-w", "-l"])
+            .arg(data.join("standby.log"))
+            .arg("-D")
+            .arg(&data);
+        self.standby = Some(data);
+        succeed(start).await?;
+        self.run("ALTER SYSTEM SET synchronous_standby_names = '*'")
+            .await?;
+        self.run("SELECT pg_reload_conf()").await?;
+        while !self
+            .value::<bool>("SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync'")
+            .await?
+        {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
+    /// Makes the standby the server. Returns where its socket is.
+    pub(crate) async fn promote(&mut self) -> Result<PathBuf> {
+        let data = self.standby.clone().ok_or("there is no standby")?;
+        let mut promote = self.command("pg_ctl")?;
+        promote.args(["promote", "-s", "-w", "-D"]).arg(data);
+        succeed(promote).await?;
+        let options = self
+            .database
+            .connect_options()
+            .port(STANDBY)
+            .application_name("faults");
+        self.pool = PgPoolOptions::new()
+            .max_connections(8)
+            .connect_with(options)
+            .await?;
+        Ok(self.directory()?.join(format!(".s.PGSQL.{STANDBY}")))
+    }
+
+    pub(crate) async fn end(self) -> Result<()> {
+        self.pool.close().await;
+        if let Some(data) = &self.standby {
+            let mut stop = self.command("pg_ctl")?;
+            stop.args(["stop", "-s", "-m", "immediate", "-D"]).arg(data);
+            succeed(stop).await?;
+        }
+        Ok(self.postgres.stop().await?)
+    }
+}
+
+/// Runs a program to its end.
+pub(crate) async fn succeed(mut command: Command) -> Result<()> {
+    // Its output could be kept open by what it starts, and then would be read for ever.
+    command.stdout(std::process::Stdio::null());
+    let status = command.status().await?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(format!("{command:?} ended with {status}").into()),
+    }
+}

@@ -1,0 +1,1 @@
+INSERT INTO business VALUES ($1)

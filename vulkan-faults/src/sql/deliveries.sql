@@ -1,0 +1,1 @@
+SELECT consumer_group, event_offset, status, attempts FROM vulkan.deliveries WHERE stream = 'load'
