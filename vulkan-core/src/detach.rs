@@ -84,14 +84,12 @@ where
     T: Send + 'static,
     E: From<sqlx::Error> + Send + 'static,
 {
-    let (pool, silence) = (client.pool().clone(), client.silence.clone());
+    let pool = client.pool().clone();
     to_the_end(async move {
         let mut connection = pool.acquire().await?;
-        let asked = Instant::now();
         match timeout(limit, work(&mut connection)).await {
             Ok(answer) => answer,
             Err(_) => {
-                silence.note(asked);
                 connection.close_on_drop();
                 Err(silent().into())
             }
