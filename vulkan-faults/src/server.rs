@@ -17,6 +17,13 @@ const SETTINGS: &[(&str, &str)] = &[
     ("max_connections", "150"),
 ];
 
+/// What is set to harm the others does not hold for the run itself.
+const PATIENT: [(&str, &str); 3] = [
+    ("statement_timeout", "0"),
+    ("lock_timeout", "0"),
+    ("idle_in_transaction_session_timeout", "0"),
+];
+
 /// How the server is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
@@ -46,7 +53,12 @@ impl Server {
         let database = postgres.create_database().await?;
         let pool = PgPoolOptions::new()
             .max_connections(8)
-            .connect_with(database.connect_options().application_name("faults"))
+            .connect_with(
+                database
+                    .connect_options()
+                    .application_name("faults")
+                    .options(PATIENT),
+            )
             .await?;
         let server = Self {
             postgres,
@@ -183,7 +195,8 @@ impl Server {
             .database
             .connect_options()
             .port(STANDBY)
-            .application_name("faults");
+            .application_name("faults")
+            .options(PATIENT);
         self.pool = PgPoolOptions::new()
             .max_connections(8)
             .connect_with(options)

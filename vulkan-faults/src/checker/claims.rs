@@ -99,7 +99,7 @@ fn pairs(history: &History, runs: &[Run], say: &mut impl FnMut(&'static str, Str
 }
 
 /// When each process's reports for the group were taken, and when they came too late.
-fn settled<'a>(history: &'a History, group: &str) -> HashMap<u32, Vec<(u64, bool)>> {
+fn settled(history: &History, group: &str) -> HashMap<u32, Vec<(u64, bool)>> {
     let mut all: HashMap<u32, Vec<(u64, bool)>> = HashMap::new();
     for line in &history.lines {
         let (of, taken) = match &line.entry {

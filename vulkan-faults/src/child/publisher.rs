@@ -161,14 +161,14 @@ impl Lanes {
         let Ok((id, message)) = self.message(false) else {
             return;
         };
-        let mut invoked = vec![id];
+        let invoked = vec![id];
         let mut offsets = Vec::new();
         let mut committing = false;
         // An application's own transaction has no limit but the application's: a connection that fell silent would
         // hold it until the kernel gives up.
         let done = tokio::time::timeout(
             PATIENCE,
-            self.transaction(message, &mut invoked, &mut offsets, &mut committing),
+            self.transaction(message, &invoked, &mut offsets, &mut committing),
         )
         .await
         .unwrap_or_else(|_| {
@@ -202,7 +202,7 @@ impl Lanes {
     async fn transaction(
         &self,
         message: Message,
-        invoked: &mut Vec<u64>,
+        invoked: &[u64],
         offsets: &mut Vec<(u64, i64)>,
         committing: &mut bool,
     ) -> vulkan::Result<bool, Error> {

@@ -272,14 +272,14 @@ pub(super) async fn wedged_sweep(plan: Plan) -> Result<Outcome> {
     // Their leases run out: this is what is waited for.
     tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
     let begun = mono_us();
-    let rescued = format!("SELECT count(*) FROM vulkan.deliveries WHERE status = 'ready'");
+    let rescued = "SELECT count(*) FROM vulkan.deliveries WHERE status = 'ready'";
     let mut sweeps = 0;
-    while stand.server.value::<i64>(&rescued).await? < many - 1 && sweeps < 200 {
+    while stand.server.value::<i64>(rescued).await? < many - 1 && sweeps < 200 {
         stand.server.run("SELECT vulkan.reap()").await?;
         sweeps += 1;
     }
     let took = crate::clock::seconds(mono_us() - begun);
-    let ready: i64 = stand.server.value(&rescued).await?;
+    let ready: i64 = stand.server.value(rescued).await?;
     stand.expect(
         "rescued beside one that cannot be",
         format!("{ready} of {many} in {sweeps} sweeps, {took:.1} s"),

@@ -32,10 +32,13 @@ const STALE: Duration = Duration::from_secs(40);
 #[derive(Clone)]
 pub struct Readiness(Arc<Mutex<State>>);
 
+/// A stream and a group.
+type OfGroup = (String, String);
+
 struct State {
     phase: Phase,
     /// The calls whose last answer was an error, by what they are and whom they are for.
-    failing: HashMap<(DatabaseCall, Option<(String, String)>), (String, Instant)>,
+    failing: HashMap<(DatabaseCall, Option<OfGroup>), (String, Instant)>,
     answered: Instant,
 }
 
@@ -100,7 +103,7 @@ impl Readiness {
         let mut state = self.state();
         state.answered = Instant::now();
         if !state.failing.is_empty() {
-            let same = |whose: &Option<(String, String)>| {
+            let same = |whose: &Option<OfGroup>| {
                 let whose = whose.as_ref();
                 whose.map(|(stream, group)| (stream.as_str(), group.as_str())) == group
             };
