@@ -3,8 +3,9 @@
 use std::io;
 
 use crossterm::execute;
-use crossterm::terminal::{EnterAlternateScreen, enable_raw_mode};
+use crossterm::terminal::{Clear, ClearType, EnterAlternateScreen, enable_raw_mode};
 use ratatui::DefaultTerminal;
+use ratatui::backend::CrosstermBackend;
 use rustix::process::{Signal, kill_current_process_group};
 
 /// The terminal in raw mode, with a screen of its own. Dropped, it is as it was; a panic restores it first, so that its
@@ -28,9 +29,11 @@ impl Terminal {
     /// Takes it again, in whatever state somebody else has left it.
     pub(crate) fn resume(&mut self) -> io::Result<()> {
         enable_raw_mode()?;
-        execute!(io::stdout(), EnterAlternateScreen)?;
-        self.0.hide_cursor()?;
-        self.0.clear()
+        execute!(io::stdout(), EnterAlternateScreen, Clear(ClearType::All))?;
+        // A new one draws all of it. `clear()` would ask the terminal where its cursor is, and whoever reads the keys
+        // takes the answer.
+        self.0 = ratatui::Terminal::new(CrosstermBackend::new(io::stdout()))?;
+        Ok(())
     }
 }
 
