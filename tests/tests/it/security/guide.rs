@@ -38,7 +38,7 @@ async fn the_sql_runs_as_it_stands() {
     .await;
 
     // The other way to begin.
-    let (before, after) = prepare.split_once("-- deploy calls").unwrap();
+    let (before, after) = prepare.split_once("calls Client::migrate").unwrap();
     let (_, after) = after.split_once('\n').unwrap();
     let postgres = vulkan_devpg::shared().await;
     let database = postgres.create_database().await.unwrap();
