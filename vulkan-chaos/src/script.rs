@@ -22,6 +22,7 @@ use crate::summary::Summary;
 
 /// Between two lines of numbers.
 const TELL: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(50);
 /// For all that is owed to be handled at the end.
 const DRAIN: Duration = Duration::from_secs(90);
 
@@ -136,15 +137,29 @@ async fn play_one(stage: &Arc<Stage>, attack: Attack) -> usize {
 
 /// Plays an attack that goes on until it is ended.
 async fn for_a_while(stage: &Arc<Stage>, attack: Attack, time: Duration) -> usize {
-    let end = async {
-        sleep(time).await;
-        match attack {
-            Attack::Hold => _ = stage.publisher.let_go(),
-            Attack::Snapshot => _ = stage.snapshot.let_go(),
-            _ => _ = play_one(stage, attack).await,
+    let grip = match attack {
+        Attack::Hold => &stage.publisher,
+        Attack::Snapshot => &stage.snapshot,
+        _ => {
+            let begun = play_one(stage, attack).await;
+            sleep(time).await;
+            play_one(stage, attack).await;
+            return begun;
         }
     };
-    tokio::join!(play_one(stage, attack), end).0
+    let end = async {
+        sleep(time).await;
+        // It may have taken longer to get hold of it.
+        while !grip.let_go() {
+            sleep(LOOK).await;
+        }
+    };
+    let mut playing = std::pin::pin!(play_one(stage, attack));
+    tokio::select! {
+        played = &mut playing => return played,
+        () = end => {}
+    }
+    playing.await
 }
 
 /// Waits until no group owes anything.

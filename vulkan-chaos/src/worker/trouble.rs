@@ -8,6 +8,7 @@ use std::time::Duration;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 use vulkan::Delivery;
 
 use super::Told;
@@ -86,15 +87,10 @@ impl Trouble {
     /// Freezes the process, when it is to be, once a message of each group is in the midst of its work.
     pub(super) async fn may_freeze(&self, cx: &Delivery) {
         let awaited = self.frozen.notified();
-        match self.holds(cx) {
-            None => {}
-            Some(true) => self.freeze_now(),
-            // Whoever comes first of the other group freezes us both; where nobody comes, we do without.
-            Some(false) => {
-                if tokio::time::timeout(PATIENCE, awaited).await.is_err() {
-                    self.freeze_now();
-                }
-            }
+        let Some(all) = self.holds(cx) else { return };
+        // Whoever comes first of the other group freezes us both; where nobody comes, we do without.
+        if all || timeout(PATIENCE, awaited).await.is_err() {
+            self.freeze_now();
         }
     }
 

@@ -121,7 +121,8 @@ fn keys_attack_and_the_board_tells() {
     terminal.press("\x1a");
     terminal.shows("Stopped");
     terminal.is_restored();
-    terminal.press("fg\n");
+    // The shell has given up the rest of the line.
+    terminal.press("fg; echo \"code=$?\"\n");
     terminal.shows("LOST  rerun repeated");
     terminal.press("u");
     terminal.shows("Postgres was away for");
