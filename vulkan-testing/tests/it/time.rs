@@ -109,7 +109,7 @@ async fn no_time_is_stored_as_anything_else() {
            AND a.atttypid NOT IN ('timestamptz'::regtype, 'interval'::regtype)
            AND (a.attname ~ '(_at|_time|_until|_since|^tat|_ats)$' OR a.atttypid IN
                 ('timestamp'::regtype, 'timestamptz[]'::regtype, 'tstzrange'::regtype, 'date'::regtype))
-           AND (c.relname, a.attname) NOT IN (('lanes', 'solo_until'), ('_sqlx_migrations', 'execution_time'))",
+           AND (c.relname, a.attname) NOT IN (('keys', 'solo_until'), ('_sqlx_migrations', 'execution_time'))",
     )
     .fetch_all(app.pool())
     .await
