@@ -143,7 +143,7 @@ BEGIN
         GET DIAGNOSTICS got = ROW_COUNT;
     END IF;
     taken := taken + got;
-    IF mark.marked_at IS NULL AND clock_timestamp() - at > interval '2 milliseconds' THEN
+    IF mark.marked_at IS NULL AND clock_timestamp() - at > interval '5 milliseconds' THEN
         PERFORM vulkan.mark_ready(g);
     END IF;
     FOR i IN 1 .. 10 LOOP
