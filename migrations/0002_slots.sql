@@ -131,4 +131,4 @@ BEGIN
     WHERE g.group_id IN (SELECT c.group_id FROM vulkan.cancel_requests c WHERE c.requested_at < clock_timestamp() - interval '1 hour');
     RETURN NEXT;
 END $$;
-COMMENT ON FUNCTION vulkan.maintain() IS 'Housekeeping of the log: partitions ahead, the slot rolled when its time has come; old dedup ids, the checkpoints of done messages, and workers and requests to stop that nobody needs any more, forgotten. Any number of callers may call it at any time; workers do so every half minute.';
+COMMENT ON FUNCTION vulkan.maintain() IS 'Housekeeping of the log: partitions ahead, the slot rolled when its time has come; old dedup ids, the checkpoints of done messages, and workers, requests to stop and marks that nobody needs any more, forgotten. Any number of callers may call it at any time; workers do so every half minute.';

@@ -56,7 +56,7 @@ BEGIN
         GET DIAGNOSTICS got = ROW_COUNT;
         room := room - got;
     END IF;
-    IF mark.marked_at IS NULL AND clock_timestamp() - at > interval '2 milliseconds' THEN
+    IF mark.marked_at IS NULL AND clock_timestamp() - at > interval '5 milliseconds' THEN
         PERFORM vulkan.mark_ready(g);
     END IF;
     -- A claimer that finds the latch taken does not queue up: it works, or comes back.
@@ -108,7 +108,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION vulkan.next_ready(integer, vulkan.ready_marks) IS 'Internal. When the first ready exception or lane of a group is due, of those that its mark says to look for.';
 
-CREATE FUNCTION vulkan.mark_ready(g vulkan.groups, worth interval DEFAULT '1 millisecond') RETURNS void
+CREATE FUNCTION vulkan.mark_ready(g vulkan.groups, worth interval DEFAULT '3 milliseconds') RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     at         CONSTANT timestamptz := clock_timestamp();

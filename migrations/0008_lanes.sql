@@ -4,12 +4,12 @@ CREATE FUNCTION vulkan.prefix_hash(partition_key text, delimiter text) RETURNS b
 LANGUAGE sql IMMUTABLE AS $$ SELECT hashtextextended(split_part(partition_key, delimiter, 1), 0) $$;
 COMMENT ON FUNCTION vulkan.prefix_hash(text, text) IS 'Internal. The hash of a partition key''s prefix: what stands before the first delimiter, or the whole key.';
 
-CREATE FUNCTION vulkan.open_lanes(g vulkan.groups, worker text, new_token bigint, cursor bigint, claim_hi bigint, at timestamptz, marked boolean)
-RETURNS void
-LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+CREATE FUNCTION vulkan.take_fresh_keys(g vulkan.groups, cursor bigint, claim_hi bigint, at timestamptz, marked boolean)
+RETURNS TABLE (hash bigint, prefix_hash bigint, messages integer, first bigint, last bigint, first_delayed bigint, deliver_at timestamptz, kept boolean)
+LANGUAGE plpgsql ROWS 500 SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
 BEGIN
-    -- A key that has its lane already needs nothing: its lane reaches up to the cursor.
-    -- A run ends before the first message that must not be handed out yet.
+    RETURN QUERY
     WITH fresh AS MATERIALIZED (
         SELECT k.*, l.row_id
         FROM (SELECT hashtextextended(e.partition_key, 0) AS hash, min(vulkan.prefix_hash(e.partition_key, g.prefix_delimiter)) AS prefix_hash, count(*)::integer AS messages,
@@ -29,12 +29,22 @@ BEGIN
     ), replaced AS (
         DELETE FROM vulkan.keys x USING fresh f WHERE x.ctid = f.row_id
     )
+    SELECT f.hash, f.prefix_hash, f.messages, f.first, f.last, f.first_delayed, f.deliver_at, f.row_id IS NOT NULL FROM fresh f;
+END $$;
+COMMENT ON FUNCTION vulkan.take_fresh_keys(vulkan.groups, bigint, bigint, timestamptz, boolean) IS 'Internal. The keys of a claimed range that have no lane, with what the range has of them. A row that a drained key has kept is deleted: the caller, who holds the latch, opens a lane for each.';
+
+CREATE FUNCTION vulkan.open_lanes(g vulkan.groups, worker text, new_token bigint, cursor bigint, claim_hi bigint, at timestamptz, marked boolean)
+RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    -- A key that has its lane already needs nothing: its lane reaches up to the cursor.
+    -- A run ends before the first message that must not be handed out yet.
     INSERT INTO vulkan.keys (group_id, key_hash, prefix_hash, head, through, held, status, token, kept, run_at, claimed_at, lease_until, worker)
     SELECT g.group_id, k.hash, k.prefix_hash, cursor, coalesce(k.first_delayed - 1, k.last), k.messages,
            CASE WHEN k.first = k.first_delayed THEN 'ready' ELSE 'processing' END,
-           new_token, k.row_id IS NOT NULL,
+           new_token, k.kept,
            CASE WHEN k.first = k.first_delayed THEN k.deliver_at ELSE at END, at, CASE WHEN k.first IS DISTINCT FROM k.first_delayed THEN at + g.lease END, open_lanes.worker
-    FROM fresh k;
+    FROM vulkan.take_fresh_keys(g, cursor, claim_hi, at, marked) k;
 END $$;
 COMMENT ON FUNCTION vulkan.open_lanes(vulkan.groups, text, bigint, bigint, bigint, timestamptz, boolean) IS 'Internal. Opens a lane for each key of a claimed range that has none, its run handed out with the claim. The caller holds the latch.';
 

@@ -260,7 +260,7 @@ BEGIN
     PERFORM vulkan.forget_keys();
     RETURN NEXT;
 END $$;
-COMMENT ON FUNCTION vulkan.reap(interval, integer) IS 'Gives back what the lost leases of all groups hold: the attempt counts, the error names whose lease it was, and it is handed out alone. look_back bounds how old a lost lease may be (NULL: any age), which keeps the look cheap while old snapshots are held. Any number of callers may call it at any time.';
+COMMENT ON FUNCTION vulkan.reap(interval, integer) IS 'Gives back what the lost leases of all groups hold: the attempt counts, the error names whose lease it was, and it is handed out alone. look_back bounds how old a lost lease may be (NULL: any age), which keeps the look cheap while old snapshots are held. Any number of callers may call it at any time, in a transaction of its own: it keeps the latches of groups to its end.';
 
 CREATE FUNCTION vulkan.look(group_ids integer[])
 RETURNS TABLE (group_id integer, due boolean, pending boolean, next_at timestamptz, limited boolean)

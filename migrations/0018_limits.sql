@@ -143,7 +143,7 @@ BEGIN
         GET DIAGNOSTICS got = ROW_COUNT;
     END IF;
     taken := taken + got;
-    IF mark.marked_at IS NULL AND clock_timestamp() - at > interval '2 milliseconds' THEN
+    IF mark.marked_at IS NULL AND clock_timestamp() - at > interval '5 milliseconds' THEN
         PERFORM vulkan.mark_ready(g);
     END IF;
     FOR i IN 1 .. 10 LOOP
@@ -335,33 +335,15 @@ COMMENT ON FUNCTION vulkan.claim_limited_log(vulkan.groups, text, integer, bigin
 CREATE FUNCTION vulkan.open_limited_lanes(
     g vulkan.groups, worker text, new_token bigint, cursor bigint, claim_hi bigint, at timestamptz, marked boolean, taken bigint[]
 ) RETURNS void
-LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
-    WITH fresh AS MATERIALIZED (
-        SELECT k.*, l.row_id
-        FROM (SELECT hashtextextended(e.partition_key, 0) AS hash, min(e."offset") AS first,
-                     min(vulkan.prefix_hash(e.partition_key, g.prefix_delimiter)) AS prefix_hash,
-                     (array_agg(e.deliver_at ORDER BY e."offset"))[1] AS deliver_at
-              FROM vulkan.events e
-              WHERE e.stream_id = g.stream_id AND e."offset" > cursor AND e."offset" <= claim_hi
-                AND e.partition_key IS NOT NULL
-                AND (g.unfiltered OR vulkan.is_message(g.group_id, e."offset", e.kind, e.headers))
-                AND NOT (marked AND EXISTS (SELECT FROM vulkan.exceptions x
-                                            WHERE x.group_id = g.group_id AND x."offset" = e."offset"))
-              GROUP BY 1) k
-        LEFT JOIN LATERAL (SELECT x.ctid AS row_id, x.status FROM vulkan.keys x
-                           WHERE x.group_id = g.group_id AND x.key_hash = k.hash ORDER BY x.token DESC LIMIT 1) l ON true
-        WHERE coalesce(l.status, 'drained') = 'drained'
-    ), replaced AS (
-        DELETE FROM vulkan.keys x USING fresh f WHERE x.ctid = f.row_id
-    )
     INSERT INTO vulkan.keys (group_id, key_hash, prefix_hash, head, through, held, status, token, kept, run_at, claimed_at, lease_until, worker)
     SELECT g.group_id, k.hash, k.prefix_hash, cursor,
            CASE WHEN f.handed THEN k.first ELSE cursor END, f.handed::integer,
            CASE WHEN f.handed THEN 'processing' WHEN f.delayed THEN 'ready' ELSE 'parked' END,
-           new_token, k.row_id IS NOT NULL, CASE WHEN f.delayed THEN k.deliver_at ELSE at END,
+           new_token, k.kept, CASE WHEN f.delayed THEN k.deliver_at ELSE at END,
            at, CASE WHEN f.handed THEN at + g.lease END, open_limited_lanes.worker
-    FROM fresh k
+    FROM vulkan.take_fresh_keys(g, cursor, claim_hi, at, marked) k
     CROSS JOIN LATERAL (SELECT k.first = ANY (taken) AS handed, k.deliver_at > at IS TRUE AS delayed) f;
 END $$;
 COMMENT ON FUNCTION vulkan.open_limited_lanes(vulkan.groups, text, bigint, bigint, bigint, timestamptz, boolean, bigint[]) IS 'Internal. Opens a lane for each key of a claimed range that has none: in work if its first message was taken, else ready when that is due, or parked. The caller holds the latch.';

@@ -76,6 +76,32 @@ async fn work_goes_on_when_all_connections_went_deaf() {
     running.stop().await.unwrap();
 }
 
+/// To ask each of ten in turn would take three seconds each.
+#[tokio::test]
+async fn of_connections_that_went_deaf_together_one_is_asked() {
+    let db = TestDb::new().await;
+    let proxy = proxy().await;
+    let client = Client::connect(&url(&db, &proxy).await).await.unwrap();
+    let pool = client.pool();
+    let mut open = Vec::new();
+    for _ in 0..pool.options().get_max_connections() {
+        open.push(pool.acquire().await.unwrap());
+    }
+    drop(open);
+    let before = Instant::now();
+    until("all to have rested", async || {
+        pool.num_idle() == 10 && before.elapsed() > Duration::from_millis(300)
+    })
+    .await;
+    proxy.go_deaf();
+    within("ten transactions, one after the other", async {
+        for _ in 0..10 {
+            client.begin().await.unwrap().rollback().await.unwrap();
+        }
+    })
+    .await;
+}
+
 /// Nobody else's batch waits for an answer that never comes.
 #[tokio::test]
 async fn a_publisher_goes_on_when_its_connection_went_deaf_in_mid_call() {
