@@ -124,6 +124,7 @@ BEGIN
         ORDER BY x.expires_at LIMIT 10000 FOR UPDATE SKIP LOCKED) old
     WHERE d.ctid = old.ctid;
     GET DIAGNOSTICS dedup_expired = ROW_COUNT;
+    DELETE FROM vulkan.ready_marks m WHERE m.valid_until < clock_timestamp();
     PERFORM vulkan.sweep_checkpoints();
     PERFORM vulkan.forget_workers();
     PERFORM vulkan.heed_cancels(g, false) FROM vulkan.groups g

@@ -186,6 +186,16 @@ SELECT k.group_id, k.key_hash, k.prefix_hash, k.head, k.through, k.held, k.statu
 FROM vulkan.keys k WHERE k.status <> 'drained';
 COMMENT ON VIEW vulkan.lanes IS 'One row: one partition key with unresolved messages. No lane: the key is drained.';
 
+CREATE TABLE vulkan.ready_marks (
+    group_id        integer NOT NULL,
+    marked_at       timestamptz NOT NULL,
+    exceptions_from timestamptz NOT NULL,
+    lanes_from      timestamptz NOT NULL,
+    valid_until     timestamptz NOT NULL,
+    PRIMARY KEY (group_id, marked_at)
+);
+COMMENT ON TABLE vulkan.ready_marks IS 'One row: from which run_at on ready exceptions and ready lanes of a group are worth looking for, for a while. Only made where the look takes long, because an old snapshot keeps what was ready before from being cleaned away.';
+
 CREATE TABLE vulkan.runs (
     group_id   integer NOT NULL,
     key_hash   bigint NOT NULL,

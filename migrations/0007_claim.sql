@@ -22,6 +22,8 @@ CREATE FUNCTION vulkan.claim(
 LANGUAGE plpgsql ROWS 100 AS $$
 DECLARE
     g      vulkan.groups;
+    mark   vulkan.ready_marks;
+    at     timestamptz;
     room   integer := max_messages;
     got    integer;
     cursor bigint;
@@ -44,13 +46,18 @@ BEGIN
         RETURN QUERY SELECT * FROM vulkan.claim_limited(g.group_id, worker, room, max_lanes, take_solo, max_bytes);
         RETURN;
     END IF;
-    RETURN QUERY SELECT * FROM vulkan.claim_exceptions(g, worker, room, take_solo);
+    mark := vulkan.ready_mark(g.group_id);
+    at := clock_timestamp();
+    RETURN QUERY SELECT * FROM vulkan.claim_exceptions(g, worker, room, take_solo, mark.exceptions_from);
     GET DIAGNOSTICS got = ROW_COUNT;
     room := room - got;
     IF room > 0 AND max_lanes > 0 THEN
-        RETURN QUERY SELECT * FROM vulkan.claim_lanes(g, worker, room, max_lanes, take_solo AND got = 0);
+        RETURN QUERY SELECT * FROM vulkan.claim_lanes(g, worker, room, max_lanes, take_solo AND got = 0, mark.lanes_from);
         GET DIAGNOSTICS got = ROW_COUNT;
         room := room - got;
+    END IF;
+    IF mark.marked_at IS NULL AND clock_timestamp() - at > interval '2 milliseconds' THEN
+        PERFORM vulkan.mark_ready(g);
     END IF;
     -- A claimer that finds the latch taken does not queue up: it works, or comes back.
     IF room > 0 AND pg_try_advisory_xact_lock(1459617792, group_id) THEN
@@ -69,7 +76,62 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION vulkan.claim(integer, text, integer, integer, boolean, bigint) IS 'Hands out up to max_messages messages of a group under its lease, keyed ones from up to max_lanes lanes at a time, at most one that came back from a lost lease and only with take_solo. A group with limits hands out no more than they leave room for. Give back each with settle(), or extend() its lease. Call it in a transaction of its own: it commits asynchronously. Nothing to do gives no row. Raises VK002.';
 
-CREATE FUNCTION vulkan.claim_exceptions(g vulkan.groups, worker text, max_messages integer, take_solo boolean)
+CREATE FUNCTION vulkan.ready_mark(group_id integer) RETURNS vulkan.ready_marks
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    mark vulkan.ready_marks;
+BEGIN
+    SELECT m.* INTO mark FROM vulkan.ready_marks m WHERE m.group_id = ready_mark.group_id ORDER BY m.marked_at DESC LIMIT 1;
+    -- One from the future: the clock was set back.
+    IF mark.valid_until > clock_timestamp() AND mark.marked_at <= clock_timestamp() THEN
+        RETURN mark;
+    END IF;
+    RETURN ROW(group_id, NULL, '-infinity', '-infinity', NULL)::vulkan.ready_marks;
+END $$;
+COMMENT ON FUNCTION vulkan.ready_mark(integer) IS 'Internal. From which run_at on ready exceptions and lanes of a group are worth looking for: everything, unless a mark is valid. What became ready below a mark, in a transaction that took long, is found once the mark is over.';
+
+CREATE FUNCTION vulkan.next_ready(group_id integer, mark vulkan.ready_marks) RETURNS timestamptz
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT min(d.run_at) FROM (
+        (SELECT x.run_at FROM vulkan.exceptions x WHERE x.group_id = next_ready.group_id AND x.status = 'ready' AND x.lane IS NULL AND x.solo
+             AND x.run_at >= mark.exceptions_from ORDER BY x.run_at LIMIT 1)
+        UNION ALL
+        (SELECT x.run_at FROM vulkan.exceptions x WHERE x.group_id = next_ready.group_id AND x.status = 'ready' AND x.lane IS NULL AND NOT x.solo
+             AND x.run_at >= mark.exceptions_from ORDER BY x.run_at LIMIT 1)
+        UNION ALL
+        (SELECT l.run_at FROM vulkan.keys l WHERE l.group_id = next_ready.group_id AND l.status = 'ready' AND l.solo
+             AND l.run_at >= mark.lanes_from ORDER BY l.run_at LIMIT 1)
+        UNION ALL
+        (SELECT l.run_at FROM vulkan.keys l WHERE l.group_id = next_ready.group_id AND l.status = 'ready' AND NOT l.solo
+             AND l.run_at >= mark.lanes_from ORDER BY l.run_at LIMIT 1)) d);
+END $$;
+COMMENT ON FUNCTION vulkan.next_ready(integer, vulkan.ready_marks) IS 'Internal. When the first ready exception or lane of a group is due, of those that its mark says to look for.';
+
+CREATE FUNCTION vulkan.mark_ready(g vulkan.groups, worth interval DEFAULT '1 millisecond') RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    at         CONSTANT timestamptz := clock_timestamp();
+    -- What becomes ready in a transaction that lasts longer is found once the mark is over.
+    recent     CONSTANT timestamptz := at - interval '1 second';
+    exceptions timestamptz;
+    lanes      timestamptz;
+    took       interval;
+BEGIN
+    exceptions := vulkan.next_ready(g.group_id, ROW(g.group_id, at, '-infinity', 'infinity', at)::vulkan.ready_marks);
+    lanes := vulkan.next_ready(g.group_id, ROW(g.group_id, at, 'infinity', '-infinity', at)::vulkan.ready_marks);
+    took := clock_timestamp() - at;
+    IF took >= worth THEN
+        INSERT INTO vulkan.ready_marks
+        -- A lane that was parked is ready at the time when it became due, long ago.
+        VALUES (g.group_id, at, least(exceptions, recent), CASE WHEN g.prefixed THEN '-infinity' ELSE least(lanes, recent) END,
+                at + least(greatest(25 * took, interval '2 seconds'), interval '30 seconds'))
+        ON CONFLICT DO NOTHING;
+    END IF;
+END $$;
+COMMENT ON FUNCTION vulkan.mark_ready(vulkan.groups, interval) IS 'Internal. Notes from where on ready exceptions and lanes of a group are to be looked for, if to find that out took long enough for a mark to be worth its row. It is valid for 25 times as long as it took, but for at least two and at most thirty seconds.';
+
+CREATE FUNCTION vulkan.claim_exceptions(g vulkan.groups, worker text, max_messages integer, take_solo boolean, ready_from timestamptz)
 RETURNS SETOF vulkan.message
 LANGUAGE plpgsql ROWS 100 AS $$
 DECLARE
@@ -78,11 +140,11 @@ DECLARE
 BEGIN
     WITH due AS (
         SELECT x.ctid AS row_id FROM vulkan.exceptions x
-        WHERE x.group_id = g.group_id AND x.status = 'ready' AND x.lane IS NULL AND NOT x.solo AND x.run_at <= at
+        WHERE x.group_id = g.group_id AND x.status = 'ready' AND x.lane IS NULL AND NOT x.solo AND x.run_at <= at AND x.run_at >= ready_from
         ORDER BY x.run_at LIMIT max_messages FOR UPDATE SKIP LOCKED
     ), suspect AS (
         SELECT x.ctid AS row_id FROM vulkan.exceptions x
-        WHERE x.group_id = g.group_id AND x.status = 'ready' AND x.lane IS NULL AND x.solo AND x.run_at <= at
+        WHERE x.group_id = g.group_id AND x.status = 'ready' AND x.lane IS NULL AND x.solo AND x.run_at <= at AND x.run_at >= ready_from
         ORDER BY x.run_at LIMIT take_solo::integer FOR UPDATE SKIP LOCKED
     ), claimed AS (
         UPDATE vulkan.exceptions x
@@ -97,7 +159,7 @@ BEGIN
         RETURN QUERY SELECT * FROM vulkan.exception_messages(g.group_id, g.stream_id, taken);
     END IF;
 END $$;
-COMMENT ON FUNCTION vulkan.claim_exceptions(vulkan.groups, text, integer, boolean) IS 'Internal. The part of claim() that hands out retries and delayed messages that are due.';
+COMMENT ON FUNCTION vulkan.claim_exceptions(vulkan.groups, text, integer, boolean, timestamptz) IS 'Internal. The part of claim() that hands out retries and delayed messages that are due.';
 
 -- Functions that read events plan anew at every call: with the offsets known, the planner opens only
 -- the partitions they lie in; a generic plan would lock every partition of the log.

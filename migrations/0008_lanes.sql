@@ -38,7 +38,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION vulkan.open_lanes(vulkan.groups, text, bigint, bigint, bigint, timestamptz, boolean) IS 'Internal. Opens a lane for each key of a claimed range that has none, its run handed out with the claim. The caller holds the latch.';
 
-CREATE FUNCTION vulkan.claim_lanes(g vulkan.groups, worker text, max_messages integer, max_lanes integer, take_solo boolean)
+CREATE FUNCTION vulkan.claim_lanes(g vulkan.groups, worker text, max_messages integer, max_lanes integer, take_solo boolean, ready_from timestamptz)
 RETURNS SETOF vulkan.message
 LANGUAGE plpgsql ROWS 100 AS $$
 DECLARE
@@ -50,11 +50,11 @@ BEGIN
     -- Heads come with the lock: a join to the lanes would read them as of a snapshot before it.
     WITH due AS (
         SELECT l.key_hash, l.head, l.solo FROM vulkan.keys l
-        WHERE l.group_id = g.group_id AND l.status = 'ready' AND NOT l.solo AND l.run_at <= at
+        WHERE l.group_id = g.group_id AND l.status = 'ready' AND NOT l.solo AND l.run_at <= at AND l.run_at >= ready_from
         ORDER BY l.run_at LIMIT least(max_lanes, max_messages) FOR UPDATE SKIP LOCKED
     ), suspect AS (
         SELECT l.key_hash, l.head, l.solo FROM vulkan.keys l
-        WHERE l.group_id = g.group_id AND l.status = 'ready' AND l.solo AND l.run_at <= at
+        WHERE l.group_id = g.group_id AND l.status = 'ready' AND l.solo AND l.run_at <= at AND l.run_at >= ready_from
         ORDER BY l.run_at LIMIT take_solo::integer FOR UPDATE SKIP LOCKED
     )
     SELECT array_agg(p.key_hash), array_agg(p.head), array_agg(p.solo) INTO keys, heads, solos
@@ -65,7 +65,7 @@ BEGIN
     RETURN QUERY SELECT * FROM vulkan.lane_messages(g, claim_lanes.worker, keys, heads, solos, vulkan.redriven_due(g, keys, at),
         greatest(1, max_messages / cardinality(keys)), at);
 END $$;
-COMMENT ON FUNCTION vulkan.claim_lanes(vulkan.groups, text, integer, integer, boolean) IS 'Internal. The part of claim() that hands out runs of ready lanes. Locks the lanes it takes and skips locked ones; needs no latch.';
+COMMENT ON FUNCTION vulkan.claim_lanes(vulkan.groups, text, integer, integer, boolean, timestamptz) IS 'Internal. The part of claim() that hands out runs of ready lanes. Locks the lanes it takes and skips locked ones; needs no latch.';
 
 CREATE FUNCTION vulkan.redriven_due(g vulkan.groups, keys bigint[], at timestamptz) RETURNS bigint[]
 LANGUAGE plpgsql STABLE AS $$
@@ -182,7 +182,8 @@ BEGIN
         kept = l.kept OR n.drained,
         redriven = n.late_due_at IS NOT NULL,
         solo = NOT n.drained AND (n.late_solo OR n.head < l.solo_until),
-        run_at = coalesce(least(n.late_due_at, CASE WHEN n."offset" IS NOT NULL THEN coalesce(n.due_at, at) END), at)
+        -- Never in the past, where nobody may be looking for it any more.
+        run_at = greatest(at, least(n.late_due_at, CASE WHEN n."offset" IS NOT NULL THEN coalesce(n.due_at, at) END))
     FROM next n
     WHERE l.ctid = n.row_id AND NOT (n.drained AND NOT n.kept);
 END $$;
@@ -192,21 +193,26 @@ CREATE FUNCTION vulkan.forget_keys() RETURNS integer
 LANGUAGE plpgsql AS $$
 DECLARE
     blocks CONSTANT bigint := pg_relation_size('vulkan.keys') / current_setting('block_size')::bigint;
-    -- A hundred blocks anywhere: the cost is bounded however large the table has become, and in the long run each has its turn.
-    first  CONSTANT bigint := floor(random() * greatest(blocks - 99, 1))::bigint;
-    below  CONSTANT tid := format('(%s,0)', first + 100)::tid;
+    -- Some blocks anywhere: the cost is bounded however large the table has become, and in the long run each has its turn.
+    many   CONSTANT bigint := least(greatest(100, blocks / 100), 1000);
+    first  CONSTANT bigint := floor(random() * greatest(blocks - many + 1, 1))::bigint;
+    above  CONSTANT tid := format('(%s,0)', first)::tid;
+    below  CONSTANT tid := format('(%s,0)', first + many)::tid;
     since  CONSTANT timestamptz := clock_timestamp() - interval '10 seconds';
-    gone   integer;
+    ids    integer[];
+    gone   integer := 0;
 BEGIN
     -- Each under its group's latch, as a claim finds a key's row and replaces it.
-    WITH idle AS MATERIALIZED (
-        SELECT DISTINCT k.group_id FROM vulkan.keys k
-        WHERE k.ctid >= format('(%s,0)', first)::tid AND k.ctid < below AND k.status = 'drained' AND k.run_at < since
-    )
-    DELETE FROM vulkan.keys k
-    WHERE k.ctid >= format('(%s,0)', first)::tid AND k.ctid < below AND k.status = 'drained' AND k.run_at < since
-      AND k.group_id IN (SELECT i.group_id FROM idle i WHERE pg_try_advisory_xact_lock(1459617792, i.group_id));
-    GET DIAGNOSTICS gone = ROW_COUNT;
+    SELECT array_agg(i.group_id) INTO ids
+    FROM (SELECT DISTINCT k.group_id FROM vulkan.keys k
+          WHERE k.ctid >= above AND k.ctid < below AND k.status = 'drained' AND k.run_at < since OFFSET 0) i
+    WHERE pg_try_advisory_xact_lock(1459617792, i.group_id);
+    IF ids IS NOT NULL THEN
+        DELETE FROM vulkan.keys k
+        WHERE k.ctid = ANY (ARRAY(SELECT n.ctid FROM vulkan.keys n WHERE n.ctid >= above AND n.ctid < below
+                                  AND n.status = 'drained' AND n.run_at < since AND n.group_id = ANY (ids)));
+        GET DIAGNOSTICS gone = ROW_COUNT;
+    END IF;
     RETURN gone;
 END $$;
 COMMENT ON FUNCTION vulkan.forget_keys() IS 'Internal. Deletes rows of keys that have been drained for ten seconds, in a part of the table. Returns how many.';

@@ -133,7 +133,7 @@ BEGIN
     WITH expired AS (
         UPDATE vulkan.keys l
         SET solo_until = greatest(l.solo_until, l.through), token = nextval('vulkan.token_seq')
-        WHERE l.group_id = g.group_id AND l.key_hash = ANY (key_hashes) AND l.status = 'processing'
+        WHERE l.group_id = g.group_id AND l.key_hash = ANY (key_hashes) AND l.lease_until IS NOT NULL
         RETURNING l.*
     )
     SELECT array_agg(l.key_hash), array_agg(l.token), array_agg(l.straggler),
@@ -218,7 +218,7 @@ BEGIN
                 EXCEPTION WHEN OTHERS THEN
                     RAISE WARNING 'lane % of group "%" could not be reaped: %', due[i], g.name, SQLERRM;
                     UPDATE vulkan.keys l SET lease_until = clock_timestamp() + interval '1 minute'
-                    WHERE l.group_id = g.group_id AND l.key_hash = due[i] AND l.status = 'processing';
+                    WHERE l.group_id = g.group_id AND l.key_hash = due[i] AND l.lease_until IS NOT NULL;
                 END;
             END LOOP;
         END;
@@ -278,14 +278,7 @@ BEGIN
         next_at := NULL;
         limited := g.max_in_flight IS NOT NULL OR g.prefixed OR g.rate IS NOT NULL;
         IF g.paused_at IS NULL THEN
-            SELECT min(d.run_at) INTO next_at FROM (
-                (SELECT x.run_at FROM vulkan.exceptions x WHERE x.group_id = g.group_id AND x.status = 'ready' AND x.lane IS NULL AND x.solo ORDER BY x.run_at LIMIT 1)
-                UNION ALL
-                (SELECT x.run_at FROM vulkan.exceptions x WHERE x.group_id = g.group_id AND x.status = 'ready' AND x.lane IS NULL AND NOT x.solo ORDER BY x.run_at LIMIT 1)
-                UNION ALL
-                (SELECT l.run_at FROM vulkan.keys l WHERE l.group_id = g.group_id AND l.status = 'ready' AND l.solo ORDER BY l.run_at LIMIT 1)
-                UNION ALL
-                (SELECT l.run_at FROM vulkan.keys l WHERE l.group_id = g.group_id AND l.status = 'ready' AND NOT l.solo ORDER BY l.run_at LIMIT 1)) d;
+            next_at := vulkan.next_ready(g.group_id, vulkan.ready_mark(g.group_id));
             -- Once a stream: each group of it may be told the same.
             IF of_stream IS DISTINCT FROM g.stream_id THEN
                 SELECT * INTO h FROM vulkan.horizon(g.stream_id);

@@ -83,7 +83,9 @@ BEGIN
     SELECT x.* INTO g FROM vulkan.groups x WHERE x.group_id = vulkan.group_id(stream, consumer_group);
     RETURN NOT vulkan.has_events(g.stream_id, vulkan.cursor_of(g.group_id), 9223372036854775807)
         AND NOT EXISTS (SELECT FROM vulkan.claims c WHERE c.group_id = g.group_id AND c.settled_at IS NULL)
-        AND NOT EXISTS (SELECT FROM vulkan.lanes l WHERE l.group_id = g.group_id AND l.status <> 'blocked')
+        AND NOT EXISTS (SELECT FROM vulkan.lanes l WHERE l.group_id = g.group_id AND l.status = 'ready')
+        AND NOT EXISTS (SELECT FROM vulkan.lanes l WHERE l.group_id = g.group_id AND l.status = 'parked')
+        AND NOT EXISTS (SELECT FROM vulkan.lanes l WHERE l.group_id = g.group_id AND l.status = 'processing')
         AND NOT EXISTS (SELECT FROM vulkan.exceptions x WHERE x.group_id = g.group_id AND x.status = 'ready')
         AND NOT EXISTS (SELECT FROM vulkan.exceptions x WHERE x.group_id = g.group_id AND x.status = 'processing');
 END $$;

@@ -112,6 +112,8 @@ RETURNS SETOF vulkan.message
 LANGUAGE plpgsql ROWS 100 AS $$
 DECLARE
     g     vulkan.groups;
+    mark  vulkan.ready_marks;
+    at    timestamptz;
     room  integer;
     taken integer := 0;
     got   integer := 0;
@@ -125,20 +127,25 @@ BEGIN
     IF g.paused_at IS NOT NULL OR room < 1 THEN
         RETURN;
     END IF;
+    mark := vulkan.ready_mark(g.group_id);
+    at := clock_timestamp();
     IF take_solo THEN
-        RETURN QUERY SELECT * FROM vulkan.claim_exceptions(g, worker, 0, true);
+        RETURN QUERY SELECT * FROM vulkan.claim_exceptions(g, worker, 0, true, mark.exceptions_from);
         GET DIAGNOSTICS taken = ROW_COUNT;
     END IF;
     IF room > taken THEN
-        RETURN QUERY SELECT * FROM vulkan.claim_exceptions(g, worker, room - taken, false);
+        RETURN QUERY SELECT * FROM vulkan.claim_exceptions(g, worker, room - taken, false, mark.exceptions_from);
         GET DIAGNOSTICS got = ROW_COUNT;
     END IF;
     IF room > taken + got AND max_lanes > 0 THEN
         taken := taken + got;
-        RETURN QUERY SELECT * FROM vulkan.claim_limited_lanes(g, worker, room - taken, max_lanes, take_solo AND taken = 0);
+        RETURN QUERY SELECT * FROM vulkan.claim_limited_lanes(g, worker, room - taken, max_lanes, take_solo AND taken = 0, mark.lanes_from);
         GET DIAGNOSTICS got = ROW_COUNT;
     END IF;
     taken := taken + got;
+    IF mark.marked_at IS NULL AND clock_timestamp() - at > interval '2 milliseconds' THEN
+        PERFORM vulkan.mark_ready(g);
+    END IF;
     FOR i IN 1 .. 10 LOOP
         EXIT WHEN taken >= room;
         IF g.prefixed OR g.max_in_flight IS NOT NULL THEN
@@ -184,7 +191,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION vulkan.prefix_limit(vulkan.groups, bigint) IS 'Internal. How many messages of a key prefix may be in flight. NULL: no limit.';
 
-CREATE FUNCTION vulkan.claim_limited_lanes(g vulkan.groups, worker text, room integer, max_lanes integer, take_solo boolean)
+CREATE FUNCTION vulkan.claim_limited_lanes(g vulkan.groups, worker text, room integer, max_lanes integer, take_solo boolean, ready_from timestamptz)
 RETURNS SETOF vulkan.message
 LANGUAGE plpgsql ROWS 100 AS $$
 DECLARE
@@ -199,11 +206,11 @@ BEGIN
     FOR i IN 1 .. 10 LOOP
         WITH due AS MATERIALIZED (
             SELECT l.key_hash, l.head, l.solo, l.prefix_hash, l.run_at FROM vulkan.keys l
-            WHERE l.group_id = g.group_id AND l.status = 'ready' AND NOT l.solo AND l.run_at <= at
+            WHERE l.group_id = g.group_id AND l.status = 'ready' AND NOT l.solo AND l.run_at <= at AND l.run_at >= ready_from
             ORDER BY l.run_at LIMIT greatest(50, 2 * least(max_lanes, room)) FOR UPDATE SKIP LOCKED
         ), suspect AS MATERIALIZED (
             SELECT l.key_hash, l.head, l.solo, l.prefix_hash, l.run_at FROM vulkan.keys l
-            WHERE l.group_id = g.group_id AND l.status = 'ready' AND l.solo AND l.run_at <= at
+            WHERE l.group_id = g.group_id AND l.status = 'ready' AND l.solo AND l.run_at <= at AND l.run_at >= ready_from
             ORDER BY l.run_at LIMIT take_solo::integer FOR UPDATE SKIP LOCKED
         ), flight AS MATERIALIZED (
             SELECT f.prefix_hash, f.messages FROM vulkan.prefixes_in_flight(g) f
@@ -236,7 +243,7 @@ BEGIN
     RETURN QUERY SELECT * FROM vulkan.lane_messages(g, claim_limited_lanes.worker, keys, heads, solos, vulkan.redriven_due(g, keys, at),
         least(room / cardinality(keys), vulkan.longest_run(g), run), at);
 END $$;
-COMMENT ON FUNCTION vulkan.claim_limited_lanes(vulkan.groups, text, integer, integer, boolean) IS 'Internal. claim_lanes() for a group with limits: lanes whose prefix is at its limit are parked, and never more than room is handed out. The caller holds the latch.';
+COMMENT ON FUNCTION vulkan.claim_limited_lanes(vulkan.groups, text, integer, integer, boolean, timestamptz) IS 'Internal. claim_lanes() for a group with limits: lanes whose prefix is at its limit are parked, and never more than room is handed out. The caller holds the latch.';
 
 -- What of the log is new to the group's lanes: one message of a key, as far as its prefix has room. A
 -- key without room gets its lane, too, parked: the cursor passes on to others behind it.

@@ -7,6 +7,7 @@ use tokio::time::timeout;
 use crate::detach::{silent, to_the_end};
 use crate::error::Error;
 use crate::silence::Silence;
+use crate::warm::Warm;
 
 /// How long an idle connection may take to show that it lives.
 const PING: Duration = Duration::from_secs(3);
@@ -25,7 +26,7 @@ const FRESH: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone)]
 pub struct Client {
     pool: PgPool,
-    pub(crate) silence: Silence,
+    pub(crate) warm: Warm,
     #[cfg(feature = "telemetry")]
     pub(crate) traced: crate::telemetry::Traced,
 }
@@ -50,25 +51,24 @@ impl Client {
 
     fn connect_with(options: PgConnectOptions) -> Self {
         let silence = Silence::default();
-        let heard = silence.clone();
         let pool = PgPoolOptions::new()
             .max_connections(10)
             .acquire_timeout(Duration::from_secs(10))
             // As the pool's own test, which however waits for an answer as long as it takes.
             .test_before_acquire(false)
             .before_acquire(move |connection, of_it| {
-                let (heard, now) = (heard.clone(), Instant::now());
+                let (silence, now) = (silence.clone(), Instant::now());
                 Box::pin(async move {
                     if of_it.idle_for < FRESH {
                         return Ok(true);
                     }
-                    if heard.since(now - of_it.idle_for) {
+                    if silence.since(now - of_it.idle_for) {
                         return Ok(false);
                     }
                     match timeout(PING, connection.ping()).await {
                         Ok(answer) => answer.map(|()| true),
                         Err(_) => {
-                            heard.note(now);
+                            silence.note(now);
                             Err(silent())
                         }
                     }
@@ -84,22 +84,20 @@ impl Client {
                 })
             })
             .connect_lazy_with(options);
-        Self {
-            silence,
-            ..Self::new(pool)
-        }
+        Self::new(pool)
     }
 
     /// Uses a pool you have already.
     ///
     /// A worker makes up to two calls at a time for each of its groups, and four for all of them; what
-    /// finds no connection free waits its turn. It listens on one more, beside the pool.
+    /// finds no connection free waits its turn. It listens on one more, beside the pool. The engine's calls keep the connection that they
+    /// used last out of the pool for a tenth of a second, as long as the pool has others.
     pub fn new(pool: PgPool) -> Self {
         Self {
             #[cfg(feature = "telemetry")]
             traced: crate::telemetry::Traced::new(&pool),
             pool,
-            silence: Silence::default(),
+            warm: Warm::default(),
         }
     }
 

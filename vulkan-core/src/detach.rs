@@ -1,6 +1,6 @@
 use std::future::{Future, pending};
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use sqlx::postgres::PgConnection;
@@ -58,15 +58,18 @@ where
     W: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send + 'static,
     T: Send + 'static,
 {
-    let (pool, silence) = (client.pool().clone(), client.silence.clone());
+    let (pool, warm) = (client.pool().clone(), client.warm.clone());
     to_the_end(async move {
-        let mut connection = pool.acquire().await?;
-        let asked = Instant::now();
-        match timeout(limit, work(&mut connection)).await {
-            Ok(answer) => answer,
+        let mut kept = warm.acquire(&pool).await?;
+        match timeout(limit, work(&mut kept.connection)).await {
+            Ok(Ok(answer)) => {
+                warm.put_back(&pool, kept);
+                Ok(answer)
+            }
+            // Its pool sees whether it is still good.
+            Ok(Err(error)) => Err(error),
             Err(_) => {
-                silence.note(asked);
-                connection.close_on_drop();
+                kept.connection.close_on_drop();
                 Err(silent())
             }
         }

@@ -63,6 +63,7 @@ pub mod telemetry;
 #[path = "telemetry_off.rs"]
 mod telemetry;
 mod wake;
+mod warm;
 
 pub use client::Client;
 pub use cursor::{LogEvent, Reader, ReaderEvents};

@@ -2,6 +2,8 @@
 
 /// Messages are claimed for who waits for them.
 mod claim;
+/// Which connections the engine's calls take.
+mod connections;
 
 /// What fails says what failed, whether it passes, and what to do.
 mod errors;

@@ -10,6 +10,8 @@ mod checks;
 mod cursors;
 /// The options that programs of several versions declare.
 mod declarations;
+/// While another session holds a snapshot: nothing looks past the rows that were there before.
+mod held;
 /// The last stable offset: what readers may see, and when.
 mod horizon;
 /// What two or three sessions do to a group at once, step by step.

@@ -39,7 +39,7 @@ async fn every_line_is_as_the_contract_says() {
         .iter()
         .map(|table| table.as_str().unwrap())
         .collect();
-    for table in ["claims", "exceptions", "lanes", "runs", "workers"] {
+    for table in ["claims", "exceptions", "keys", "runs", "workers"] {
         assert!(
             tables.contains(&format!("vulkan.{table}").as_str()),
             "{tables:?}"
