@@ -244,7 +244,11 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         file: "migrations/0008_lanes.sql",
         search: r#"AND l.status = 'ready' AND NOT l.solo AND l.run_at <= at"#,
         replace: r#"AND l.status = 'ready' AND NOT l.solo"#,
-        also: &[],
+        also: &[(
+            "migrations/0008_lanes.sql",
+            "AND coalesce(x.run_at <= at, true) AS due",
+            "AS due",
+        )],
         tests: &["engine::lanes::a_key_in_backoff", HISTORIES],
     },
     Mutant {
@@ -330,7 +334,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         search: r#"    WHERE y.token = u.token AND y.lease_until IS NOT NULL AND c.ctid = y.ctid;"#,
         replace: r#"    WHERE y.lease_until IS NOT NULL AND c.ctid = y.ctid;"#,
         also: &[],
-        tests: &["engine::lifecycle", HISTORIES],
+        tests: &["engine::lifecycle::leases"],
     },
     Mutant {
         name: "redrive gives no fresh budget",
@@ -401,12 +405,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         replace: r#"x."offset" = complete.event_offset
               AND x.lease_until IS NOT NULL"#,
         also: &[],
-        tests: &[
-            "engine::lifecycle::complete",
-            "engine::lifecycle::replay",
-            "worker::exactly_once",
-            HISTORIES,
-        ],
+        tests: &["engine::lifecycle::complete"],
     },
     Mutant {
         name: "complete() is not fenced for a claim",
@@ -442,7 +441,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         search: r#"         + (SELECT coalesce(sum(l.held), 0) FROM vulkan.keys l"#,
         replace: r#"         + (SELECT 0 * coalesce(sum(l.held), 0) FROM vulkan.keys l"#,
         also: &[],
-        tests: &[HISTORIES, "engine::limits::in_flight"],
+        tests: &["engine::limits::in_flight"],
     },
     Mutant {
         name: "a request to stop is not heeded",

@@ -1,12 +1,13 @@
 //! The critical statements in every order.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 
 use super::schedule::{Answer, Answers, Script, explore};
 use crate::support::{Group, Message, Publish, TestDb};
 
 /// A statement, and the end of its transaction: two steps.
-fn statement(sql: String) -> Vec<String> {
+fn statement(sql: impl Display) -> Vec<String> {
     vec![format!("BEGIN; {sql}"), "COMMIT".into()]
 }
 
@@ -201,7 +202,7 @@ async fn claim_settle_and_reap_on_one_lane() {
             };
             vec![
                 statement(settle(group, &late, outcome)),
-                statement("SELECT lanes FROM vulkan.reap()".into()),
+                statement("SELECT lanes FROM vulkan.reap()"),
                 statement(claim(group, "other")),
             ]
         };
@@ -251,7 +252,7 @@ async fn settle_reap_and_extend_of_one_claim() {
         );
         vec![
             statement(settle(group, &held[0], "retry")),
-            statement("SELECT claims FROM vulkan.reap()".into()),
+            statement("SELECT claims FROM vulkan.reap()"),
             statement(extend),
         ]
     };
@@ -294,7 +295,7 @@ async fn redrive_replay_and_a_claim() {
                 group.settle_one(&message, "dead").await;
             }
             vec![
-                statement("SELECT vulkan.redrive('orders', 'g')".into()),
+                statement("SELECT vulkan.redrive('orders', 'g')"),
                 statement(format!(
                     "SELECT again FROM vulkan.replay('orders', 'g', to_offset => {})",
                     first - 1
@@ -329,7 +330,7 @@ async fn a_slot_rolled_under_a_publisher() {
     let prepare = async |group: &Group| -> Script {
         vec![
             publisher("", "COMMIT"),
-            statement("SELECT vulkan.roll_slot()".into()),
+            statement("SELECT vulkan.roll_slot()"),
             vec![claim(group, "w")],
         ]
     };

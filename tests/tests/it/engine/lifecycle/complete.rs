@@ -192,3 +192,32 @@ async fn who_completed_a_message_has_not_lost_it() {
     }
     db.check().await;
 }
+
+/// In a row of its own, which somebody else has by now.
+#[tokio::test]
+async fn who_lost_a_retry_does_not_complete_it() {
+    let db = TestDb::new().await;
+    let group = db.group("g").await;
+    let offset = Publish::new("n").send(&db.pool).await;
+    let message = group.claim_one().await;
+    group.settle_one(&message, "running").await;
+    db.lose_leases().await;
+    let other = group.claim_one().await;
+    let complete = "SELECT vulkan.complete($1, $2, $3)";
+    let late = sqlx::query(complete)
+        .bind(group.id)
+        .bind(offset)
+        .bind(message.token)
+        .execute(&db.pool)
+        .await
+        .unwrap_err();
+    assert_eq!(late.as_database_error().unwrap().code().unwrap(), "VK007");
+    sqlx::query(complete)
+        .bind(group.id)
+        .bind(offset)
+        .bind(other.token)
+        .execute(&db.pool)
+        .await
+        .unwrap();
+    assert_eq!(group.status(offset).await, Some(("done".into(), 2)));
+}

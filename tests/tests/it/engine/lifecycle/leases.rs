@@ -279,3 +279,20 @@ async fn a_transaction_that_does_not_end_holds_up_one_message() {
     assert_eq!(group.status(stuck).await, Some(("done".into(), 1)));
     db.check().await;
 }
+
+/// A rewind has taken its claim away, and another has the same range by now.
+#[tokio::test]
+async fn a_zombie_extends_nobody_elses_lease() {
+    let db = TestDb::new().await;
+    let group = db.group("g").await;
+    let offset = Publish::new("n").send(&db.pool).await;
+    let zombie = group.claim_one().await;
+    db.run("SELECT vulkan.replay('orders', 'g', to_position => 'earliest')")
+        .await;
+    let other = group.claim_one().await;
+    assert_eq!(other.claim_hi, zombie.claim_hi);
+    db.expire_leases().await;
+    assert_eq!(extend(&db, group.id, &[zombie]).await, [offset]);
+    db.run("SELECT vulkan.reap()").await;
+    assert_eq!(group.status(offset).await, Some(("ready".into(), 1)));
+}

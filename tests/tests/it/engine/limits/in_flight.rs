@@ -114,3 +114,18 @@ async fn a_limit_can_be_moved_and_taken_away() {
     assert_eq!(code.as_deref(), Some("VK003"));
     db.check().await;
 }
+
+#[tokio::test]
+async fn runs_of_keys_count_until_they_end() {
+    let db = TestDb::new().await;
+    let group = db.group("g").await.with("max_in_flight = 2").await;
+    for key in ["a", "b", "c"] {
+        Publish::keyed(key).send(&db.pool).await;
+    }
+    let held = group.claim().await;
+    assert_eq!(held.len(), 2);
+    assert!(group.claim().await.is_empty());
+    group.done(&held).await;
+    assert_eq!(group.claim().await.len(), 1);
+    db.check().await;
+}
