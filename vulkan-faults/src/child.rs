@@ -112,6 +112,8 @@ async fn end_of_input() {
 /// A pool as a client makes it, for what needs one of its own.
 async fn pool(url: &str, connections: u32, unprepared: bool) -> Result<sqlx::PgPool> {
     let options: sqlx::postgres::PgConnectOptions = url.parse()?;
+    // As a client's own pool has it: a transaction whose connection fell silent would hold its stream back for good.
+    let options = options.options([("idle_in_transaction_session_timeout", "20s")]);
     let options = match unprepared {
         true => options.statement_cache_capacity(0),
         false => options,

@@ -75,7 +75,7 @@ async fn start_pooler(stand: &Stand) -> Result<(Child, u16)> {
     };
     let configuration = format!(
         "[databases]\n* = host={} port=5432\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
-         auth_type = any\npool_mode = {mode}\nmax_client_conn = 500\ndefault_pool_size = 60\nignore_startup_parameters = extra_float_digits\n\
+         auth_type = any\npool_mode = {mode}\nmax_client_conn = 500\ndefault_pool_size = 60\nignore_startup_parameters = extra_float_digits,options\n\
          logfile = {}/pgbouncer.log\npidfile =\n",
         socket.display(),
         directory.display(),

@@ -10,7 +10,7 @@ pub(super) struct Patience {
 
 impl Patience {
     const FIRST: Duration = Duration::from_millis(50);
-    const LONGEST: Duration = Duration::from_secs(5);
+    const LONGEST: Duration = Duration::from_secs(3);
 
     pub(super) fn new() -> Self {
         Self { next: Self::FIRST }
