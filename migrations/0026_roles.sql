@@ -45,7 +45,7 @@ LANGUAGE sql IMMUTABLE AS $$
                  'SELECT (schedule, stream, kind, cron, every, time_zone, missed, grace, catch_up, paused_at, next_at, last_at, last_offset,
                           last_error, partition_key, revision, created_at) ON vulkan.schedule_overview'],
         '{stream_id, group_id, lso, horizon, floors, cursor_of, kind_regex, matches, binding_at, is_message, prefix_limit, is_alive,
-          inspect, lag, group_backlog, is_drained}'::text[]))
+          inspect, lag, group_backlog, is_drained, doctor, partitions_missing}'::text[]))
     SELECT 'migrator', '{SELECT ON vulkan.meta}'::text[], '{}'::text[]
     UNION ALL
     SELECT 'publisher',

@@ -25,6 +25,7 @@ create_stream WO
 cursor_of WOR
 declare_options W
 delete_schedule O
+doctor WOR
 drain_worker O
 drain_workers O
 due_schedules WO
@@ -49,6 +50,7 @@ lso WOR
 maintain WO
 matches WOR
 met_before W
+partitions_missing WOR
 pause O
 pause_schedule O
 plan_schedule WO
@@ -84,14 +86,14 @@ worker_orders W
 ";
 
 const INTERNAL: &str = "
-allowance announce are_plain await_completions backoff bind_from breaker_since burst_of cancel_note charge check_schedule
+allowance announce are_plain await_completions backoff bind_from breaker_since burst_of cancel_note charge check_group check_schedule
 claim_exceptions claim_few claim_lanes claim_limited claim_limited_lanes claim_limited_log claim_log claim_range compile_binding
 count_messages create_roles ensure_partitions exception_messages forget_checkpoints forget_done_checkpoints forget_outcomes
 forget_workers grant_loads grant_roles granted hand_over has_events heed_cancels heeded hold_message in_flight is_passed_over
 is_time_zone lane_messages latch latch_soon loading longest_run new_limit note_outcomes open_lanes open_limited_lanes open_to_loads
-option_value options_of partitions_missing pass prefix_hash prefixes_in_flight publish_many_once publish_tick reap_claim
+option_value options_of pass prefix_hash prefixes_in_flight publish_many_once publish_tick reap_claim
 reap_claim_singly forget_keys mark_ready next_ready ready_mark reap_exceptions reap_lanes reap_messages redriven_due reset_lanes rest_lanes rewind ring ring_schedules role_names
-role_rights schedule_of set_aside set_prefixes settle_exceptions settle_lanes status_in stretch sweep_checkpoints tally_lanes
+role_rights schedule_of set_aside set_prefixes settle_exceptions settle_lanes status_in stretch sweep_checkpoints take_fresh_keys tally_lanes
 tally_messages tick_after unpark unpark_all version_key
 ";
 
