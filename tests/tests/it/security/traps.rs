@@ -5,7 +5,6 @@ use crate::worker::support::until;
 
 /// What the attacker calls before anything of ours, and the traps that this must spring.
 const PROBE: &str = "
-    SELECT now();
     SELECT format('%s', 1);
     SELECT hashtextextended('a', 0);
     SELECT 1 = 1, 'a'::pg_catalog.text || 'b'::pg_catalog.text;
@@ -13,7 +12,7 @@ const PROBE: &str = "
     SELECT unnest('{1}'::pg_catalog.int4[]);
     SELECT clock_timestamp(), octet_length('a'::pg_catalog.text), nextval('vulkan.token_seq'::pg_catalog.regclass);
     SELECT 'a'::text";
-const SPRUNG: &str = "clock_timestamp count format hashtextextended nextval now octet_length operator = operator || type text unnest";
+const SPRUNG: &str = "clock_timestamp count format hashtextextended nextval octet_length operator = operator || type text unnest";
 
 /// Everything that runs as the owner, each with an answer: a call that fails is not counted.
 const CALLS: [&str; 66] = [
@@ -49,7 +48,7 @@ const CALLS: [&str; 66] = [
     "SELECT (vulkan.extend('{1}', ARRAY[m.\"offset\"], ARRAY[m.token], ARRAY[m.lane])).token FROM vulkan.claim(1, 'w', 1) m",
     "SELECT * FROM vulkan.reap()",
     "SELECT * FROM vulkan.maintain()",
-    "SELECT * FROM vulkan.worker_beat('w', 'i')",
+    "SELECT * FROM vulkan.worker_beat('w', 'i', version => '1')",
     "SELECT * FROM vulkan.worker_orders('w', 'i', '{1}')",
     "SELECT vulkan.drain_worker('w')",
     "SELECT vulkan.drain_workers('1')",
@@ -139,7 +138,7 @@ async fn what_an_attacker_puts_in_the_way_is_never_met() {
     for call in CALLS {
         does(&mut session, call).await;
     }
-    // What the attacker's own calls fell for ran as the attacker, who could do all that before.
+    // What the attacker's own calls fall for would run as the attacker, who could do all that before.
     let fell: Vec<(String, String)> =
         sqlx::query_as("SELECT DISTINCT by, what FROM public.caught WHERE by <> $1 ORDER BY 1, 2")
             .bind(&name)
@@ -150,9 +149,9 @@ async fn what_an_attacker_puts_in_the_way_is_never_met() {
 
     // A function without its path falls into them at once.
     roles
-        .run("ALTER FUNCTION vulkan.create_stream RESET search_path")
+        .run("ALTER FUNCTION vulkan.look RESET search_path")
         .await;
-    let _ = sqlx::raw_sql("SELECT vulkan.create_stream('trapped')")
+    let _ = sqlx::raw_sql("SELECT vulkan.look('{1}')")
         .execute(&mut *session)
         .await;
     assert!(

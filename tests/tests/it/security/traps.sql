@@ -33,7 +33,7 @@ BEGIN
         SELECT f.name, f.result, array_to_string(array_remove(ARRAY['text', a, b, c], NULL), ', ') AS arguments
         FROM (VALUES ('format', 'text'), ('concat_ws', 'text')) f(name, result),
              unnest('{text,integer,bigint,NULL}'::text[]) a, unnest('{text,integer,bigint,NULL}'::text[]) b, unnest('{text,integer,bigint,NULL}'::text[]) c
-        WHERE (a IS NOT NULL OR b IS NULL) AND (b IS NOT NULL OR c IS NULL)
+        WHERE a IS NOT NULL AND (b IS NOT NULL OR c IS NULL)
     LOOP
         EXECUTE format('CREATE FUNCTION lair.%I(%s) RETURNS %s LANGUAGE plpgsql AS %L', trap.name, trap.arguments, trap.result,
             format('BEGIN PERFORM lair.fell(%L); RETURN NULL; END', trap.name));
