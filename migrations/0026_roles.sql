@@ -52,7 +52,7 @@ LANGUAGE sql IMMUTABLE AS $$
            -- The sequence for loads, which draw their offsets from it by a default. Nothing that was published can be read.
            '{SELECT ON vulkan.streams, SELECT ON vulkan.meta, USAGE ON SEQUENCE vulkan.offset_seq}',
            '{stream_id, publish, publish_once, publish_many, events_of,
-             check_kind, check_key, check_payload, check_headers, check_event, check_dedup, is_deep}'
+             check_kind, check_key, check_time, check_payload, check_headers, check_event, check_dedup, is_deep}'
     UNION ALL
     SELECT 'worker', l.tables || '{SELECT ON vulkan.events}'::text[],
            l.functions || '{create_stream, create_group, alter_group, set_binding, set_limits, set_breaker, declare_options, resolve_position,
