@@ -77,7 +77,7 @@ BEGIN
         IF FOUND THEN
             RETURN QUERY SELECT 'old transaction', 'warning',
                 format('the transaction of process %s in database "%s" has outlasted %s others: rows that became dead since cannot be cleaned away', oldest.pid, oldest.datname, oldest.age),
-                format('See who it is as a member of pg_monitor: this role (%I) may not see since when it lasts.', current_user);
+                format('See who it is as a member of pg_read_all_stats: this role (%I) may not see since when it lasts.', current_user);
         END IF;
     END IF;
     SELECT p.gid, p.database, clock_timestamp() - p.prepared AS age INTO oldest
@@ -88,4 +88,4 @@ BEGIN
             format('In database "%s": COMMIT PREPARED %L; or ROLLBACK PREPARED %2$L;', oldest.database, oldest.gid);
     END IF;
 END $$;
-COMMENT ON FUNCTION vulkan.doctor(interval) IS 'What is wrong with the server as far as the promises of Vulkan depend on it: a row for each problem, with severity (danger: messages can be lost or nothing can be done; warning: it will get slow) and what to do about it. None on a sound server. old_transaction: how long a transaction may last that keeps dead rows from being cleaned away. Of transactions of other roles only members of pg_monitor see how long they last; to others one counts that has outlasted 100,000 transactions. It does not see what replication slots and standbys keep. Quick, and reads no events. Workers ask it when they start, and log what it says.';
+COMMENT ON FUNCTION vulkan.doctor(interval) IS 'What is wrong with the server as far as the promises of Vulkan depend on it: a row for each problem, with severity (danger: messages can be lost or nothing can be done; warning: it will get slow) and what to do about it. None on a sound server. old_transaction: how long a transaction may last that keeps dead rows from being cleaned away. Of transactions of other roles only members of pg_read_all_stats see how long they last; to others one counts that has outlasted 100,000 transactions. It does not see what replication slots and standbys keep. Quick, and reads no events. Workers ask it when they start, and log what it says.';
