@@ -258,4 +258,4 @@ BEGIN
     WHERE c.relnamespace = 'vulkan'::regnamespace AND p.partdefid <> 0;
 END $$;
 COMMENT ON FUNCTION vulkan.check(bigint) IS
-'The invariants of the engine: a row for each violation, none on a sound database. It changes nothing, takes no lock that others wait for, and may run beside any traffic, in a READ ONLY transaction, too. at_most bounds what it reads: of each group the newest so many events with what became of them, and so many lanes; NULL reads everything. After max_attempts was lowered, invariant 4 may name messages that are older than that.';
+'The invariants of the engine: a row for each violation, none on a sound database. It changes nothing, takes no lock that others wait for, and may run beside any traffic, in a READ ONLY transaction, too. at_most bounds what it reads: of each group the newest so many events with what became of them, and so many lanes; NULL reads everything. After max_attempts was lowered, invariant 4 may name messages that are older than that; after the server''s clock was set back, 5 and 9 may name lanes until it has caught up.';
