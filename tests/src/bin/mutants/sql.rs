@@ -427,13 +427,33 @@ pub(crate) const MUTANTS: &[Mutant] = &[
 "#,
         replace: r#"l.key_hash = complete.lane
 "#,
-        also: &[],
+        also: &[(
+            "migrations/0017_complete.sql",
+            "l.key_hash = complete.lane AND l.token = complete.token AND l.lease_until IS NOT NULL);",
+            "l.key_hash = complete.lane);",
+        )],
         tests: &[
             "engine::lifecycle::complete",
             "engine::lifecycle::replay",
             "worker::exactly_once",
             HISTORIES,
         ],
+    },
+    Mutant {
+        name: "complete() does not look again at a lane for which it has waited",
+        file: "migrations/0017_complete.sql",
+        search: r#"        marked := FOUND AND EXISTS ("#,
+        replace: r#"        marked := FOUND OR EXISTS ("#,
+        also: &[],
+        tests: &["engine::interleavings::completed"],
+    },
+    Mutant {
+        name: "a message that was completed meanwhile blocks its lane",
+        file: "migrations/0009_settle.sql",
+        search: r#"x."offset" = r.o AND x.status = 'dead')"#,
+        replace: r#"x."offset" = r.o)"#,
+        also: &[],
+        tests: &["engine::interleavings::completed"],
     },
     Mutant {
         name: "runs of keys do not count as in flight",
