@@ -6,6 +6,7 @@
 //! place is no longer in the source, or the tests fail without it.
 
 mod apply;
+mod build;
 mod entry;
 mod runtime;
 mod sql;
@@ -49,6 +50,7 @@ fn run(mutants: &[&Mutant]) -> Result<usize, String> {
         mutant.check()?;
     }
     let mut trial = Trial::new()?;
+    trial.check(mutants)?;
     let mut survivors = 0;
     println!("| seeded bug | place | | by | s |\n|---|---|---|---|---|");
     for mutant in mutants {
@@ -70,4 +72,10 @@ fn run(mutants: &[&Mutant]) -> Result<usize, String> {
     }
     println!("{} of {} caught", mutants.len() - survivors, mutants.len());
     Ok(survivors)
+}
+
+/// The end of what a program has said.
+fn tail(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
 }
