@@ -674,4 +674,12 @@ COMMENT ON FUNCTION vulkan.publish_many("#,
         also: &[],
         tests: &["security::definer", "security::matrix"],
     },
+    Mutant {
+        name: "what comes after a delayed message of a key counts as in flight",
+        file: "migrations/0008_lanes.sql",
+        search: r#"CASE WHEN f.first_delayed IS NULL THEN f.messages"#,
+        replace: r#"CASE WHEN true THEN f.messages"#,
+        also: &[],
+        tests: &["engine::limits::in_flight::a_run_counts", HISTORIES],
+    },
 ];
