@@ -8,32 +8,27 @@ use super::apply::Copy;
 use super::entry::{Mutant, root};
 use super::tail;
 
-/// A copy of the source, and where its programs go.
-pub(crate) struct Source {
-    copy: Copy,
-    /// There is one copy, kept so that the next run compiles little: two runs would each build the other's bugs.
+/// The tests, with all the bugs of a list compiled into the programs, asleep.
+pub(crate) struct Seeded {
+    pub(crate) tests: PathBuf,
+    /// There is one copy of the source, kept so that the next run compiles little, and one run at a time that uses it.
     _lock: File,
 }
 
-impl Source {
-    pub(crate) fn new() -> Result<Self, String> {
+impl Seeded {
+    pub(crate) fn new(mutants: &[Mutant]) -> Result<Self, String> {
         let path = scratch().join("lock");
         let lock = fs::create_dir_all(scratch())
             .and_then(|()| File::create(&path))
             .and_then(|lock| lock.lock().map(|()| lock))
             .map_err(|error| format!("{}: {error}", path.display()))?;
+        let copy = Copy::new(scratch().join("source"), ".")?;
+        copy.apply(mutants)?;
         Ok(Self {
-            copy: Copy::new(scratch().join("source"), ".")?,
+            // The processes that tests start are found by where they were built: those with bugs must not take the place of those without.
+            tests: build(copy.folder(), &scratch().join("programs"))?,
             _lock: lock,
         })
-    }
-
-    /// Where its tests are with this bug in it, and no other.
-    pub(crate) fn with(&self, mutant: &Mutant) -> Result<PathBuf, String> {
-        self.copy.restore()?;
-        self.copy.apply(mutant)?;
-        // The processes that tests start are found by where they were built: those with a bug must not take the place of those without.
-        build(self.copy.folder(), &scratch().join("programs"))
     }
 }
 

@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::apply::Copy;
-use super::build::{Source, build, scratch, target};
-use super::entry::{Mutant, root};
+use super::build::{Seeded, build, scratch, target};
+use super::entry::{AWAKE, Mutant, root};
 use super::tail;
 
 /// Tests that hang have noticed, too.
@@ -29,8 +29,11 @@ const HISTORIES: [(&str, &str); 3] = [
 ];
 
 pub(crate) enum Verdict {
-    /// By the first test that failed.
-    Caught(String),
+    /// By the first test that failed, and the end of what it said.
+    Caught {
+        by: String,
+        said: String,
+    },
     Survived,
 }
 
@@ -39,23 +42,22 @@ pub(crate) struct Trial {
     /// The tests of the source as it is.
     sound: PathBuf,
     migrations: Copy,
-    /// A copy of all of the source, for mutants that a compiler is needed for: made when the first comes.
-    source: Option<Source>,
+    /// Made when the first mutant comes that a compiler is needed for.
+    seeded: Option<Seeded>,
     /// What has been run with nothing to catch, and has passed.
-    passed: HashSet<Vec<&'static str>>,
+    passed: HashSet<(PathBuf, Vec<&'static str>)>,
 }
 
 impl Trial {
     pub(crate) fn new() -> Result<Self, String> {
-        let sound = build(root(), &target())?;
         Ok(Self {
+            sound: build(root(), &target())?,
             // Several may run at once, each with mutants of its own.
             migrations: Copy::new(
                 scratch().join(format!("sql-{}", std::process::id())),
                 "migrations",
             )?,
-            sound,
-            source: None,
+            seeded: None,
             passed: HashSet::new(),
         })
     }
@@ -80,26 +82,15 @@ impl Trial {
         Ok(())
     }
 
-    pub(crate) fn run(&mut self, mutant: &Mutant) -> Result<Verdict, String> {
-        if mutant.is_sql() {
-            return self.first_that_fails(mutant, None);
-        }
-        let source = match self.source.take() {
-            Some(source) => source,
-            None => Source::new()?,
+    pub(crate) fn run(&mut self, mutant: &'static Mutant) -> Result<Verdict, String> {
+        let tests = match &self.seeded {
+            _ if mutant.is_sql() => self.sound.clone(),
+            Some(seeded) => seeded.tests.clone(),
+            None => {
+                let seeded = Seeded::new(super::runtime::MUTANTS)?;
+                self.seeded.insert(seeded).tests.clone()
+            }
         };
-        let tests = source.with(mutant)?;
-        let verdict = self.first_that_fails(mutant, Some(&tests));
-        self.source = Some(source);
-        verdict
-    }
-
-    /// Each lot of tests without the bug first: what fails then, too, would catch nothing.
-    fn first_that_fails(
-        &mut self,
-        mutant: &Mutant,
-        tests: Option<&Path>,
-    ) -> Result<Verdict, String> {
         let (slow, quick): (Vec<&str>, Vec<&str>) = mutant
             .tests
             .iter()
@@ -109,35 +100,37 @@ impl Trial {
             .into_iter()
             .chain(slow.into_iter().map(|test| vec![test]))
         {
-            self.pass(&aimed)?;
-            let verdict = match tests {
-                Some(tests) => self.run_tests(tests, &aimed),
-                None => self
-                    .migrations
-                    .apply(mutant)
-                    .and_then(|()| self.run_tests(&self.sound, &aimed)),
-            };
-            self.migrations.restore()?;
-            if let Verdict::Caught(by) = verdict? {
-                return Ok(Verdict::Caught(by));
+            self.pass(&tests, &aimed)?;
+            let verdict = self.run_tests(&tests, &aimed, Some(mutant))?;
+            if matches!(verdict, Verdict::Caught { .. }) {
+                return Ok(verdict);
             }
         }
         Ok(Verdict::Survived)
     }
 
-    /// Makes sure that these tests pass where nothing is wrong.
-    fn pass(&mut self, aimed: &[&'static str]) -> Result<(), String> {
-        if self.passed.contains(aimed) {
+    /// Makes sure that these tests pass where nothing is wrong: else they would catch nothing.
+    fn pass(&mut self, tests: &Path, aimed: &[&'static str]) -> Result<(), String> {
+        let lot = (tests.to_path_buf(), aimed.to_vec());
+        if self.passed.contains(&lot) {
             return Ok(());
         }
-        if let Verdict::Caught(by) = self.run_tests(&self.sound, aimed)? {
-            return Err(format!("{by} fails without any bug"));
+        if let Verdict::Caught { by, said } = self.run_tests(tests, aimed, None)? {
+            return Err(format!("{by} fails without any bug:\n{said}"));
         }
-        self.passed.insert(aimed.to_vec());
+        self.passed.insert(lot);
         Ok(())
     }
 
-    fn run_tests(&self, tests: &Path, aimed: &[&str]) -> Result<Verdict, String> {
+    fn run_tests(
+        &self,
+        tests: &Path,
+        aimed: &[&str],
+        bug: Option<&'static Mutant>,
+    ) -> Result<Verdict, String> {
+        let in_sql = bug.filter(|bug| bug.is_sql());
+        self.migrations
+            .apply(in_sql.map_or(&[], std::slice::from_ref))?;
         let mut child = Command::new(tests)
             .args(aimed)
             .env(
@@ -145,6 +138,7 @@ impl Trial {
                 self.migrations.folder().join("migrations"),
             )
             .env("RUST_BACKTRACE", "0")
+            .env(AWAKE, bug.map_or("", |bug| bug.name))
             .envs(HISTORIES)
             .current_dir(root().join("tests"))
             .stdin(Stdio::null())
@@ -177,7 +171,10 @@ impl Trial {
                 Err(format!("there are no tests {aimed:?}"))
             }
             (Some(true), _) => Ok(Verdict::Survived),
-            (_, Some(test)) => Ok(Verdict::Caught(test.to_owned())),
+            (_, Some(test)) => Ok(Verdict::Caught {
+                by: test.to_owned(),
+                said: tail(&all),
+            }),
             (None, None) => Err(format!("a test hangs:\n{}", tail(&all))),
             (Some(false), None) => Err(format!("the tests did not run:\n{}", tail(&all))),
         }

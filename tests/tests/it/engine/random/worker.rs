@@ -192,7 +192,11 @@ impl History {
             .iter()
             .filter(|m| match &m.partition_key {
                 Some(key) => !model.holds_lane(m.token, key),
-                None => !model.in_hand(m.offset, m.token) && !model.holds_claim(m.token),
+                None => {
+                    !model.in_hand(m.offset, m.token)
+                        && !model.holds_claim(m.token)
+                        && !model.has_completed(m.offset, m.token)
+                }
             })
             .map(|m| m.offset)
             .collect();
@@ -261,9 +265,9 @@ fn expect_message(
 ) {
     let (offset, token) = (message.offset, message.token);
     if !model.in_hand(offset, token) {
-        let entry = model.entries.get(&offset);
-        let said = entry.is_some_and(|entry| entry.completed == Some(token))
-            && matches!(outcome, Outcome::Done);
+        // Who has completed a message has not lost it.
+        let said = model.has_completed(offset, token)
+            && matches!(outcome, Outcome::Done | Outcome::Running);
         if !implied && !said {
             expected.verdicts.push((Some(offset), "stale"));
         }
