@@ -2,11 +2,13 @@
 
 mod finish;
 mod load;
+mod plan;
 mod process;
 mod sample;
 mod wait;
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::Path;
 
 use sqlx::PgPool;
 use tempfile::TempDir;
@@ -15,6 +17,7 @@ use vulkan::{Client, Message};
 
 pub(crate) use finish::{Outcome, Target};
 pub(crate) use load::Setup;
+pub(crate) use plan::Plan;
 pub(crate) use process::Process;
 
 use crate::Result;
@@ -22,24 +25,6 @@ use crate::child::{Deed, Job, Order, Read, STREAM};
 use crate::clock::mono_us;
 use crate::ledger::{Entry, Line, Pen, Tail};
 use crate::server::Server;
-
-/// How a fault is to be run.
-#[derive(Debug, Clone)]
-pub(crate) struct Plan {
-    /// As often and as long as the table of faults has it, instead of within a minute.
-    pub(crate) long: bool,
-    /// Events a second.
-    pub(crate) rate: f64,
-    /// Where ledgers are kept.
-    pub(crate) keep: Option<PathBuf>,
-}
-
-impl Plan {
-    /// The number for this form.
-    pub(crate) fn of<T>(&self, short: T, long: T) -> T {
-        if self.long { long } else { short }
-    }
-}
 
 /// A run of one fault.
 pub(crate) struct Stand {
@@ -55,6 +40,8 @@ pub(crate) struct Stand {
     /// Where workers and publishers connect; the server's own address unless set.
     pub(crate) url: String,
     pub(crate) begun: u64,
+    /// Events that a failover has taken back, with the offsets they had.
+    pub(crate) forgotten: BTreeSet<(i64, u64)>,
     ids: u64,
     publishers: u64,
     pen: Pen,
@@ -82,6 +69,7 @@ impl Stand {
             targets: Vec::new(),
             url,
             begun: mono_us(),
+            forgotten: BTreeSet::new(),
             ids: 1 << 50,
             publishers: 0,
             pen: Pen::open(directory.path(), "run")?,

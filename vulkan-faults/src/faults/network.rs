@@ -6,12 +6,13 @@ use crate::Result;
 use crate::clock::mono_us;
 use crate::ledger::Entry;
 use crate::proxy::{Proxy, Toxics};
+use crate::server::PORT;
 use crate::stand::{Outcome, Plan, Setup, Stand};
 
 /// A run whose workers and publishers go through a proxy.
 async fn behind_a_proxy(plan: &Plan, name: &'static str, setup: Setup) -> Result<(Stand, Proxy)> {
     let mut stand = Stand::start(plan, name, setup).await?;
-    let proxy = Proxy::start(&stand.server.directory()?).await?;
+    let proxy = Proxy::start(stand.server.target(PORT)?).await?;
     stand.url = stand.server.url_at(proxy.port());
     stand.load().await?;
     Ok((stand, proxy))

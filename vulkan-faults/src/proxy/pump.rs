@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -23,13 +23,13 @@ enum Ended {
 /// Forwards until either side ends. Returns whether it ended with a reset.
 pub(super) async fn forward(
     mut client: TcpStream,
-    mut server: UnixStream,
+    server: impl AsyncRead + AsyncWrite,
     number: usize,
     toxics: watch::Receiver<Toxics>,
 ) -> bool {
     let ended = {
         let (from_client, to_client) = client.split();
-        let (from_server, to_server) = server.split();
+        let (from_server, to_server) = tokio::io::split(server);
         let up = pump(from_client, to_server, toxics.clone(), true);
         let down = pump(from_server, to_client, toxics.clone(), false);
         let mut silence = toxics.clone();

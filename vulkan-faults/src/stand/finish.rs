@@ -29,7 +29,7 @@ pub(crate) struct Target {
 pub(crate) struct Outcome {
     pub(crate) fault: &'static str,
     pub(crate) title: &'static str,
-    pub(crate) form: &'static str,
+    pub(crate) form: String,
     /// The load held, in words.
     pub(crate) load: String,
     pub(crate) seconds: f64,
@@ -89,7 +89,7 @@ impl Stand {
         let outcome = Outcome {
             fault: self.name,
             title: "",
-            form: if self.plan.long { "long" } else { "short" },
+            form: self.plan.name(),
             load: format!(
                 "{} events/s, {} workers × {} slots, {} groups",
                 self.plan.rate,
@@ -171,6 +171,7 @@ impl Stand {
                 .collect(),
             effects,
             violations,
+            forgotten: self.forgotten.clone(),
         })
     }
 }
