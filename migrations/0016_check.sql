@@ -239,7 +239,7 @@ BEGIN
     WHERE to_regclass(format('vulkan.events_%s_%s', t.stream_id,
               q.last_value / 1000000000 / t.slots_per_partition * t.slots_per_partition)) IS NULL
     UNION ALL
-    SELECT 11, NULL, NULL, format('%s has a DEFAULT partition', p.partrelid::regclass)
+    SELECT 11, NULL, NULL, format('vulkan.%s has a DEFAULT partition', c.relname)
     FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid
     WHERE c.relnamespace = 'vulkan'::regnamespace AND p.partdefid <> 0;
 END $$;

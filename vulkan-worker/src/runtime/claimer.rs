@@ -15,6 +15,7 @@ use super::ledger::{Source, Unit};
 use super::lookout::Lookout;
 use super::pace::Pace;
 use super::patience::Patience;
+use super::recall::Recall;
 use super::runner::{Crew, no_handler};
 
 /// The most that is claimed at once, whatever the concurrency: the engine reckons with multiples of it.
@@ -94,7 +95,7 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                     let some_of_it = batch.len() < room;
                     let nap = pace.nap(batch.len(), now);
                     let at_end = some_of_it && may_be_the_end(&batch, &mut read_to);
-                    let handled = self.hand_out(batch, solo).await;
+                    let handled = self.hand_out(batch, asked, solo).await;
                     if !handled {
                         self.unless_stopped(tokio::time::sleep(REST)).await;
                     }
@@ -146,10 +147,17 @@ impl<S: Send + Sync + 'static> Claimer<S> {
         }
     }
 
-    /// Puts a batch into the queues, the messages of a lane as one unit, and starts runners for it. Returns whether a
-    /// handler takes any of it.
-    async fn hand_out(&self, batch: Vec<Claimed>, mut solo: Option<OwnedSemaphorePermit>) -> bool {
+    /// Puts a batch that was asked for then into the queues, the messages of a lane as one unit, and starts runners for
+    /// it. Returns whether a handler takes any of it.
+    async fn hand_out(
+        &self,
+        batch: Vec<Claimed>,
+        asked: Instant,
+        mut solo: Option<OwnedSemaphorePermit>,
+    ) -> bool {
         let taken = Instant::now();
+        // The database counts from a later moment, so that what is over there is over here.
+        let until = asked + self.group.lease();
         self.open_claims(&batch, taken);
         let mut runs: HashMap<i64, VecDeque<Claimed>> = HashMap::new();
         let mut unhandled = Vec::new();
@@ -169,6 +177,7 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                 rest,
                 source,
                 taken,
+                recall: Recall::at(until),
             };
             match self.group.handler_for(&unit.first.kind) {
                 Some(handler) => {

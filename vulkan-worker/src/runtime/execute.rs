@@ -63,7 +63,7 @@ pub(super) async fn execute<S>(
     listeners: &Listeners,
 ) -> Outcome {
     // Its lease may have been lost while it waited for its turn: then another one has it.
-    if stops.ending.is_cut() || stops.recall.is_lost() {
+    if stops.ending.is_cut() || stops.recall.is_gone() {
         return Outcome::Release;
     }
     if stops.recall.is_cancelled() {

@@ -29,21 +29,22 @@ pub(super) async fn keep<S>(client: Client, groups: Vec<Arc<Group<S>>>, listener
             listeners.needless(DatabaseCall::Extend);
             continue;
         }
+        let asked = Instant::now();
         match timeout(patience, client.extend(&held)).await {
             Ok(Ok(lost)) => {
                 listeners.answered(DatabaseCall::Extend, None);
                 for group in &groups {
-                    let lost: Vec<Held> = held
+                    let of_group = held
                         .iter()
                         .filter(|held| held.group_id == group.id)
-                        .filter(|held| {
-                            lost.iter().any(|lost| {
-                                (lost.group_id, lost.offset, lost.token)
-                                    == (held.group_id, held.offset, held.token)
-                            })
+                        .copied();
+                    let (lost, kept): (Vec<Held>, Vec<Held>) = of_group.partition(|held| {
+                        lost.iter().any(|lost| {
+                            (lost.group_id, lost.offset, lost.token)
+                                == (held.group_id, held.offset, held.token)
                         })
-                        .copied()
-                        .collect();
+                    });
+                    group.ledger.renew(&kept, asked + group.lease());
                     for held in &lost {
                         listeners.tell(&WorkerEvent::LeaseLost {
                             stream: &group.stream,

@@ -185,7 +185,15 @@ impl Ledger {
     pub(super) fn lane_next(&self, lane: i64, token: i64, done: i64, next: i64) -> bool {
         let mut book = self.book();
         book.messages -= 1;
-        let (closed, recall) = (book.closed, book.recall(next, token));
+        let Some(recall) = book
+            .lanes
+            .get(&(lane, token))
+            .map(|held| held.recall.next())
+        else {
+            return false;
+        };
+        book.note_cancelled(next, token, &recall);
+        let closed = book.closed;
         let Some(held) = book.lanes.get_mut(&(lane, token)) else {
             return false;
         };
@@ -239,25 +247,24 @@ impl Ledger {
 }
 
 impl Book {
-    /// For a message that comes to be in work: called back already, if it was cancelled before.
-    fn recall(&self, offset: i64, token: i64) -> Recall {
-        let recall = Recall::default();
+    /// Calls a message back that comes to be in work, if it was cancelled before.
+    fn note_cancelled(&self, offset: i64, token: i64, recall: &Recall) {
         if !self.cancelled.is_empty() && self.cancelled.contains(&(offset, token)) {
             recall.cancel();
         }
-        recall
     }
 
     fn queue(&mut self, handler: usize, unit: Unit) {
         self.messages += 1 + unit.rest.len();
         self.units += 1;
         if let Source::Lane { lane, token } = unit.source {
+            self.note_cancelled(unit.first.offset, token, &unit.recall);
             let held = HeldLane {
                 at: unit.first.offset,
                 done: None,
                 reported: unit.taken,
                 lost: false,
-                recall: self.recall(unit.first.offset, token),
+                recall: unit.recall.clone(),
             };
             self.lanes.insert((lane, token), held);
         }

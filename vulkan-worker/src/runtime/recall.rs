@@ -1,9 +1,13 @@
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
 
 use tokio::sync::Notify;
 
-/// How a message in work is called back: its lease is lost, or somebody cancelled it.
+/// What the ends of leases are counted from, in milliseconds.
+static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// How a message in work is called back: its lease is lost, or over, or somebody cancelled it.
 ///
 /// There is one for each message and hardly any is ever told, so it is made and asked without a lock.
 #[derive(Debug, Clone, Default)]
@@ -13,10 +17,39 @@ pub(super) struct Recall(Arc<Signs>);
 struct Signs {
     lost: AtomicBool,
     cancelled: AtomicBool,
+    /// When the lease ends, as far as this process knows; 0 for never.
+    until: AtomicU64,
     told: Notify,
 }
 
 impl Recall {
+    /// For a message whose lease ends then, unless it is renewed.
+    pub(super) fn at(until: Instant) -> Self {
+        let recall = Self::default();
+        recall.renew(until);
+        recall
+    }
+
+    /// For the next message of the same run: under the same lease, and called back by itself.
+    pub(super) fn next(&self) -> Self {
+        let recall = Self::default();
+        let until = self.0.until.load(Ordering::Relaxed);
+        recall.0.until.store(until, Ordering::Relaxed);
+        recall
+    }
+
+    /// Notes until when the lease was extended.
+    pub(super) fn renew(&self, until: Instant) {
+        self.0.until.store(since_epoch(until), Ordering::Relaxed);
+    }
+
+    /// Whether others may have the message by now: the lease is lost, or over by this process's own clock. One that stood still
+    /// knows it by that alone, before the database can tell.
+    pub(super) fn is_gone(&self) -> bool {
+        let until = self.0.until.load(Ordering::Relaxed);
+        self.is_lost() || (until != 0 && since_epoch(Instant::now()) >= until)
+    }
+
     /// Tells that the lease is lost.
     pub(super) fn lose(&self) {
         self.tell(&self.0.lost);
@@ -62,9 +95,15 @@ impl Recall {
     }
 }
 
+fn since_epoch(moment: Instant) -> u64 {
+    let since = moment.saturating_duration_since(*EPOCH).as_millis();
+    u64::try_from(since).unwrap_or(u64::MAX).max(1)
+}
+
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
+    use std::time::Duration;
 
     use futures::FutureExt;
 
@@ -84,5 +123,17 @@ mod tests {
         recall.lose();
         assert!(lost.now_or_never().is_some());
         assert!(recall.lost().now_or_never().is_some(), "told before");
+    }
+
+    #[test]
+    fn a_lease_is_over_when_its_time_is_unless_it_was_renewed() {
+        let now = Instant::now();
+        assert!(!Recall::default().is_gone());
+        let recall = Recall::at(now);
+        assert!(recall.is_gone() && !recall.is_lost());
+        assert!(recall.next().is_gone());
+        let held = recall.clone();
+        recall.renew(now + Duration::from_secs(60));
+        assert!(!held.is_gone() && !held.next().is_gone());
     }
 }

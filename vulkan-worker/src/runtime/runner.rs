@@ -113,9 +113,9 @@ impl<S: Send + Sync + 'static> Crew<S> {
         turn: &Turn,
         watched: &Watched<'_>,
     ) {
-        let Taken { unit, run, recall } = taken;
+        let Taken { unit, run } = taken;
         let stops = Stops {
-            recall,
+            recall: unit.recall.clone(),
             leaving: &self.leaving,
             ending: &self.ending,
             notice: self.notice,
@@ -198,15 +198,13 @@ impl<S: Send + Sync + 'static> Crew<S> {
         next: Claimed,
         rest: VecDeque<Claimed>,
     ) {
-        let source = Source::Lane {
-            lane: next.lane.unwrap_or_default(),
-            token: next.token,
-        };
+        let (lane, token) = (next.lane.unwrap_or_default(), next.token);
         let unit = Unit {
             first: next,
             rest,
-            source,
+            source: Source::Lane { lane, token },
             taken: Instant::now(),
+            recall: group.ledger.lane_recall(lane, token),
             _solo: None,
         };
         let most = group.handlers[handler].concurrency.min(self.slots.all());

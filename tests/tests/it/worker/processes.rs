@@ -149,3 +149,36 @@ async fn a_message_that_kills_its_process_is_dead_alone() {
     }
     db.check().await;
 }
+
+/// It knows by its clock that its lease is over, before it can ask.
+#[tokio::test]
+async fn one_that_stood_still_goes_on_with_no_message_of_a_run() {
+    let db = TestDb::new().await;
+    let mut run = Vec::new();
+    for what in ["wait", "succeed", "succeed"] {
+        run.push(deed(what).key("k").send(&db.pool).await);
+    }
+    let mut first = Process::start(&db.url());
+    first.says(&format!("begin {}", run[0])).await;
+    first.signal("STOP").await;
+    // Read as soon as it goes on.
+    first.let_go().await;
+    let mut second = Process::start(&db.url());
+    second.let_go().await;
+    db.until_stands(GROUP, run[2], "done", |stand| stand.is("done", 1))
+        .await;
+    second.signal("KILL").await;
+    second.exit().await;
+    first.signal("CONT").await;
+    let after = deed("succeed").send(&db.pool).await;
+    let said = first.says_before(&format!("end {after}")).await;
+    for offset in &run[1..] {
+        let begun = format!("begin {offset}");
+        assert!(!said.contains(&begun), "{said:?}");
+    }
+    // The one that was begun twice has taken two attempts.
+    for (offset, attempts) in run.into_iter().zip([2, 1, 1]) {
+        assert!(db.stand(GROUP, offset).await.is("done", attempts));
+    }
+    db.check().await;
+}

@@ -40,6 +40,25 @@ impl Ledger {
             .collect()
     }
 
+    /// Notes until when leases were extended.
+    pub(crate) fn renew(&self, held: &[Held], until: Instant) {
+        let book = self.book();
+        let renewed: HashSet<(Option<i64>, i64)> =
+            held.iter().map(|held| (held.lane, held.token)).collect();
+        for (_, running) in &book.running {
+            let (Source::Claim(token) | Source::Own(token) | Source::Lane { token, .. }) =
+                running.source;
+            if renewed.contains(&(None, token)) {
+                running.recall.renew(until);
+            }
+        }
+        for (&(lane, token), held) in &book.lanes {
+            if renewed.contains(&(Some(lane), token)) {
+                held.recall.renew(until);
+            }
+        }
+    }
+
     /// Notes leases that are lost: their handlers are told, and what becomes of them is not reported.
     pub(crate) fn lose(&self, lost: &[Held]) {
         for held in lost {

@@ -1,4 +1,4 @@
-use super::{Book, Ledger, Recall, Running, Source, Unit};
+use super::{Book, Ledger, Running, Source, Unit};
 
 /// A unit that a runner has taken: from here on it is in work.
 #[derive(Debug)]
@@ -6,8 +6,6 @@ pub(crate) struct Taken {
     pub(crate) unit: Unit,
     /// By what its end is told; a run of a key goes by its lane.
     pub(crate) run: Option<usize>,
-    /// How its first message is called back.
-    pub(crate) recall: Recall,
 }
 
 impl Ledger {
@@ -59,30 +57,20 @@ impl Book {
             return None;
         }
         let unit = self.queues[handler].pop_front()?;
-        Some(match unit.source {
-            Source::Lane { lane, token } => {
-                let held = self.lanes.get(&(lane, token));
-                Taken {
-                    unit,
-                    run: None,
-                    recall: held.map(|held| held.recall.clone()).unwrap_or_default(),
-                }
-            }
+        let run = match unit.source {
+            // Noted when it was queued: the lane is held from then on.
+            Source::Lane { .. } => None,
             source @ (Source::Claim(token) | Source::Own(token)) => {
                 let offset = unit.first.offset;
-                let recall = self.recall(offset, token);
-                let run = self.running.insert(Running {
+                self.note_cancelled(offset, token, &unit.recall);
+                Some(self.running.insert(Running {
                     offset,
                     source,
-                    recall: recall.clone(),
-                });
-                Taken {
-                    unit,
-                    run: Some(run),
-                    recall,
-                }
+                    recall: unit.recall.clone(),
+                }))
             }
-        })
+        };
+        Some(Taken { unit, run })
     }
 
     fn next_is_fresh(&self, handler: usize) -> bool {

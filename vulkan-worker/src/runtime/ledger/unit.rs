@@ -4,6 +4,8 @@ use std::time::Instant;
 use tokio::sync::OwnedSemaphorePermit;
 use vulkan_core::engine::Claimed;
 
+use super::Recall;
+
 /// Where a message's state stands, and so how it is settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
@@ -28,6 +30,8 @@ pub(crate) struct Unit {
     pub(crate) rest: VecDeque<Claimed>,
     pub(crate) source: Source,
     pub(crate) taken: Instant,
+    /// How its first message is called back.
+    pub(crate) recall: Recall,
     /// Held as long as a message is in work that came back from a lost lease.
     pub(crate) _solo: Option<OwnedSemaphorePermit>,
 }

@@ -47,16 +47,22 @@ impl Process {
 
     /// Waits until it says this.
     pub(crate) async fn says(&mut self, text: &str) {
+        self.says_before(text).await;
+    }
+
+    /// Waits until it says this. Returns what it has said before, and nobody has waited for.
+    pub(crate) async fn says_before(&mut self, text: &str) -> Vec<String> {
         within(&format!("the process to say {text:?}"), async {
+            let mut before = Vec::new();
             loop {
                 match self.output.recv().await {
-                    Some(line) if line == text => return,
-                    Some(_) => {}
+                    Some(line) if line == text => return before,
+                    Some(line) => before.push(line),
                     None => panic!("the process ended before it said {text:?}"),
                 }
             }
         })
-        .await;
+        .await
     }
 
     /// Lets everybody who waits in it go on.
