@@ -60,7 +60,7 @@ pub(crate) enum Target {
 
 /// An address of this machine on which no other server listens: elsewhere than on Linux there are none to choose from.
 fn address() -> Option<Ipv4Addr> {
-    let mut part = || rand::rng().random_range(1..255);
+    let part = || rand::rng().random_range(1..255);
     cfg!(target_os = "linux").then(|| Ipv4Addr::new(127, part(), part(), part()))
 }
 

@@ -1,5 +1,6 @@
 //! A run: a server, its processes, their ledgers, and at the end the oracle.
 
+mod directory;
 mod finish;
 mod load;
 mod plan;
@@ -11,10 +12,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use sqlx::PgPool;
-use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use vulkan::{Client, Message};
 
+use directory::Directory;
 pub(crate) use finish::{Outcome, Target};
 pub(crate) use load::Setup;
 pub(crate) use plan::Plan;
@@ -46,17 +47,16 @@ pub(crate) struct Stand {
     publishers: u64,
     pen: Pen,
     tail: Tail,
-    directory: TempDir,
+    directory: Directory,
     sampling: Option<JoinHandle<()>>,
 }
 
 impl Stand {
     /// Starts the server, and nothing else yet.
     pub(crate) async fn start(plan: &Plan, name: &'static str, setup: Setup) -> Result<Self> {
-        let directory = tempfile::Builder::new()
-            .prefix("vulkan-faults-")
-            .tempdir()?;
+        let mut directory = Directory::new(plan.keep.as_deref(), name)?;
         let server = Server::start(&setup.settings).await?;
+        directory.server = server.directory().ok();
         let url = server.url();
         let sampling = sample::sample(server.pool.clone(), directory.path().join("samples.csv"));
         Ok(Self {

@@ -6,8 +6,6 @@ use rand::RngExt;
 use vulkan::Client;
 
 use crate::Result;
-use crate::clock::mono_us;
-use crate::ledger::Entry;
 use crate::stand::{Outcome, Plan, Setup, Stand};
 
 /// F26.

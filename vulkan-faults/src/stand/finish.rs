@@ -57,20 +57,11 @@ impl Stand {
         let last = self.last_word().await?;
         self.refresh()?;
         let rules = self.setup.rules();
-        if let Some(keep) = &self.plan.keep {
-            let kept = keep.join(self.name);
-            let _ = std::fs::remove_dir_all(&kept);
-            std::fs::create_dir_all(&kept)?;
-            std::fs::write(kept.join("last.json"), serde_json::to_vec(&last)?)?;
-            std::fs::write(kept.join("rules.json"), serde_json::to_vec(&rules)?)?;
-            for file in std::fs::read_dir(self.ledger())? {
-                let file = file?;
-                std::fs::copy(file.path(), kept.join(file.file_name()))?;
-            }
-            if let Ok(directory) = self.server.directory() {
-                let _ = std::fs::copy(directory.join("server.log"), kept.join("server.log"));
-            }
-        }
+        std::fs::write(self.ledger().join("last.json"), serde_json::to_vec(&last)?)?;
+        std::fs::write(
+            self.ledger().join("rules.json"),
+            serde_json::to_vec(&rules)?,
+        )?;
         let lines = std::mem::take(&mut self.lines);
         let history = History::new(rules, last, lines);
         let anomalies = check(&history);
