@@ -1,20 +1,24 @@
 //! A run: a server, its processes, their ledgers, and at the end the oracle.
 
+mod directory;
 mod finish;
 mod load;
+mod plan;
 mod process;
 mod sample;
 mod wait;
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::Path;
 
 use sqlx::PgPool;
-use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use vulkan::{Client, Message};
 
+use directory::Directory;
 pub(crate) use finish::{Outcome, Target};
 pub(crate) use load::Setup;
+pub(crate) use plan::Plan;
 pub(crate) use process::Process;
 
 use crate::Result;
@@ -22,24 +26,6 @@ use crate::child::{Deed, Job, Order, Read, STREAM};
 use crate::clock::mono_us;
 use crate::ledger::{Entry, Line, Pen, Tail};
 use crate::server::Server;
-
-/// How a fault is to be run.
-#[derive(Debug, Clone)]
-pub(crate) struct Plan {
-    /// As often and as long as the table of faults has it, instead of within a minute.
-    pub(crate) long: bool,
-    /// Events a second.
-    pub(crate) rate: f64,
-    /// Where ledgers are kept.
-    pub(crate) keep: Option<PathBuf>,
-}
-
-impl Plan {
-    /// The number for this form.
-    pub(crate) fn of<T>(&self, short: T, long: T) -> T {
-        if self.long { long } else { short }
-    }
-}
 
 /// A run of one fault.
 pub(crate) struct Stand {
@@ -55,21 +41,22 @@ pub(crate) struct Stand {
     /// Where workers and publishers connect; the server's own address unless set.
     pub(crate) url: String,
     pub(crate) begun: u64,
+    /// Events that a failover has taken back, with the offsets they had.
+    pub(crate) forgotten: BTreeSet<(i64, u64)>,
     ids: u64,
     publishers: u64,
     pen: Pen,
     tail: Tail,
-    directory: TempDir,
+    directory: Directory,
     sampling: Option<JoinHandle<()>>,
 }
 
 impl Stand {
     /// Starts the server, and nothing else yet.
     pub(crate) async fn start(plan: &Plan, name: &'static str, setup: Setup) -> Result<Self> {
-        let directory = tempfile::Builder::new()
-            .prefix("vulkan-faults-")
-            .tempdir()?;
+        let mut directory = Directory::new(plan.keep.as_deref(), name)?;
         let server = Server::start(&setup.settings).await?;
+        directory.server = server.directory().ok();
         let url = server.url();
         let sampling = sample::sample(server.pool.clone(), directory.path().join("samples.csv"));
         Ok(Self {
@@ -82,6 +69,7 @@ impl Stand {
             targets: Vec::new(),
             url,
             begun: mono_us(),
+            forgotten: BTreeSet::new(),
             ids: 1 << 50,
             publishers: 0,
             pen: Pen::open(directory.path(), "run")?,

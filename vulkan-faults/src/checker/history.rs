@@ -31,6 +31,9 @@ pub(crate) struct Final {
     pub(crate) effects: Vec<(String, i64, i64)>,
     /// What `vulkan.check()` says.
     pub(crate) violations: Vec<String>,
+    /// Events that a failover to an asynchronous standby took back, with the offsets they had.
+    #[serde(default)]
+    pub(crate) forgotten: BTreeSet<(i64, u64)>,
 }
 
 /// An event as the log has it.
@@ -91,7 +94,10 @@ pub(crate) struct History {
     /// When each process was killed.
     pub(crate) kills: HashMap<u32, u64>,
     pub(crate) crashes: Vec<u64>,
-    pub(crate) redriven: bool,
+    /// When a process was told that it has lost leases of a group.
+    pub(crate) told: HashMap<(u32, String), Vec<u64>>,
+    /// When dead messages were given back to their group.
+    pub(crate) redriven: HashMap<(String, i64), Vec<u64>>,
 }
 
 impl History {
@@ -107,6 +113,13 @@ impl History {
         for line in &lines {
             let (pid, at) = (line.pid, line.at);
             match &line.entry {
+                // What was taken back may be there or not, as far as its publisher is concerned; its offset may be
+                // another's by now, and so nothing is said of how it was handled before.
+                Entry::Ok { id, offset } | Entry::Start { id, offset, .. }
+                    if this.last.forgotten.contains(&(*offset, *id)) =>
+                {
+                    this.publishes.entry(*id).or_default().unknown = true;
+                }
                 Entry::Invoke { id, key, dedup } => {
                     let publish = this.publishes.entry(*id).or_default();
                     publish.key.clone_from(key);
@@ -157,7 +170,14 @@ impl History {
                 }
                 Entry::Signal { to, name } if name == "KILL" => _ = this.kills.insert(*to, at),
                 Entry::Crash => this.crashes.push(at),
-                Entry::Redriven => this.redriven = true,
+                Entry::Stale { group, .. } | Entry::LeaseLost { group, .. } => {
+                    let told = this.told.entry((pid, group.clone())).or_default();
+                    told.push(at);
+                }
+                Entry::Redriven { group, offset } => {
+                    let times = this.redriven.entry((group.clone(), *offset)).or_default();
+                    times.push(at);
+                }
                 _ => {}
             }
         }
@@ -172,6 +192,20 @@ impl History {
         const AROUND: u64 = 1_000_000;
         let within = |at: &u64| from.saturating_sub(AROUND) <= *at && *at <= to;
         self.crashes.iter().any(within)
+    }
+
+    /// Whether a message was given back to its group between two moments. Its attempts are counted from 1 again.
+    pub(crate) fn redriven_between(&self, group: &str, offset: i64, from: u64, to: u64) -> bool {
+        let times = self.redriven.get(&(group.to_owned(), offset));
+        times.is_some_and(|times| times.iter().any(|at| from <= *at && *at <= to))
+    }
+
+    /// Whether a process that had something of a group in work at this moment lost it afterwards: it was killed, or
+    /// told so. One that lives is told always, when it asks for more time or reports.
+    pub(crate) fn lost_lease(&self, group: &str, run: &Run) -> bool {
+        let killed = self.kills.get(&run.pid).is_some_and(|at| *at >= run.start);
+        let told = self.told.get(&(run.pid, group.to_owned()));
+        killed || told.is_some_and(|told| told.iter().any(|at| *at >= run.start))
     }
 
     /// How long a run of a key is at least held after any of its messages began: its lease is extended three times

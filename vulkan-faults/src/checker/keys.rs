@@ -5,10 +5,6 @@ use std::collections::BTreeMap;
 use super::{Anomaly, History, Run};
 
 pub(super) fn check(history: &History, found: &mut Vec<Anomaly>) {
-    if history.redriven {
-        // Below its lane's head a message is on its own.
-        return;
-    }
     for (group, messages) in &history.runs {
         let mut keys: BTreeMap<&str, Vec<(i64, &[Run])>> = BTreeMap::new();
         for (offset, runs) in messages {
@@ -44,6 +40,12 @@ fn one_key(
         })
         .collect();
     calls.sort_unstable();
+    let was_lost = |offset: i64, by: u32, begun: u64| {
+        let runs = messages.iter().filter(|(of, _)| *of == offset);
+        let mut runs = runs.flat_map(|(_, runs)| *runs);
+        let run = runs.find(|run| (run.pid, run.start) == (by, begun));
+        run.is_some_and(|run| history.lost_lease(group, run))
+    };
     // The call that goes on for longest so far.
     let mut longest: Option<(u64, u64, i64, u32)> = None;
     for call in calls {
@@ -52,8 +54,10 @@ fn one_key(
             && next < ended
             && first != second
         {
-            // Its process stood still, and the whole key was given to another, which begins where the run had begun.
-            let given_away = second < first && by != of && next - begun >= history.run_lease();
+            // Its process stood still, and the whole key was given to another, which begins where the run had begun: it
+            // was held for some time, and is told of it. What was given back to the group comes before all others.
+            let held = next - begun >= history.run_lease();
+            let given_away = second < first && by != of && held && was_lost(first, of, begun);
             if given_away {
                 longest = Some(call);
                 continue;
@@ -72,7 +76,9 @@ fn one_key(
     // Before a message begins, all before it have ended for good: from then on none of them begins for the first time.
     for pair in messages.windows(2) {
         let ((first, before), (second, after)) = (&pair[0], &pair[1]);
-        let (Some(resolved), Some(begun)) = (resolved(before), after.first()) else {
+        let (Some(resolved), Some(begun)) =
+            (resolved(history, group, *first, before), after.first())
+        else {
             continue;
         };
         if begun.start < resolved && !history.crashed_between(before[0].start, begun.start) {
@@ -86,10 +92,15 @@ fn one_key(
     }
 }
 
-/// When a message was done for the first time, or, if it never was, when its last attempt ended.
-fn resolved(runs: &[Run]) -> Option<u64> {
-    let done = runs.iter().filter_map(Run::done_at).min();
-    done.or_else(|| runs.iter().filter_map(|run| Some(run.end?.0)).max())
+/// When a message was done for the first time, or, if it never was, when its last attempt ended. What comes after it was
+/// given back to its group is another story: those behind it had gone on by then.
+fn resolved(history: &History, group: &str, offset: i64, runs: &[Run]) -> Option<u64> {
+    let first = || {
+        let before = |run: &&Run| !history.redriven_between(group, offset, 0, run.start);
+        runs.iter().filter(before)
+    };
+    let done = first().filter_map(Run::done_at).min();
+    done.or_else(|| Some(first().max_by_key(|run| run.attempt)?.end?.0))
 }
 
 #[cfg(test)]
@@ -150,6 +161,7 @@ mod tests {
             .start(8 * SECOND, 2, 1)
             .done(9 * SECOND, 2, 1)
             .on(1)
+            .told(9 * SECOND, 1)
             .done(10 * SECOND, 1, 1);
         let story = story.delivered(1, "done", 2).delivered(2, "done", 1);
         assert_eq!(story.anomalies(), [""; 0]);
@@ -170,7 +182,9 @@ mod tests {
             .on(1)
             .done(10 * SECOND, 2, 1);
         let whole = story.delivered(1, "done", 2).delivered(2, "done", 1);
-        assert_eq!(whole.anomalies(), [""; 0]);
+        // Nobody told the first: it was not given away, but held by two.
+        assert!(whole.anomalies().contains(&"key-overlap"));
+        assert_eq!(whole.told(9 * SECOND, 2).anomalies(), [""; 0]);
         // Not so soon: the first still has it.
         let story = two()
             .start(1, 1, 1)
@@ -185,6 +199,30 @@ mod tests {
             .delivered(1, "done", 2)
             .delivered(2, "done", 1);
         assert_eq!(story.anomalies(), ["key-overlap"]);
+    }
+
+    #[test]
+    fn what_is_given_back_by_an_operator_waits_its_turn_and_the_others_have_not_waited_for_it() {
+        let story = two()
+            .start(1, 1, 1)
+            .failed(2, 1, 1)
+            .start(3, 2, 1)
+            .done(4, 2, 1);
+        let again = |story: Story, at| {
+            let story = story.redriven(at, 1).start(at + 1, 1, 1);
+            story.done(at + 2, 1, 1)
+        };
+        assert_eq!(end(again(story, 10)), [""; 0]);
+        let story = two()
+            .start(1, 1, 1)
+            .failed(2, 1, 1)
+            .start(3, 2, 1)
+            .done(SECOND, 2, 1);
+        assert_eq!(end(again(story, 10)), ["key-overlap"]);
+        // Before it is dead nobody goes past it, whatever becomes of it later.
+        let story = two().start(1, 1, 1).start(3, 2, 1).done(4, 2, 1);
+        let story = again(story.failed(5, 1, 1), 10);
+        assert!(end(story).contains(&"key-inversion"));
     }
 
     #[test]

@@ -219,4 +219,19 @@ mod tests {
         story.last.violations.push("1 load single: a gap".into());
         assert_eq!(story.anomalies(), ["invariant"]);
     }
+
+    #[test]
+    fn what_a_failover_took_back_is_owed_by_nobody_and_nothing_else_is() {
+        let lost = Story::sound().ok(7, 9).run(7, 9);
+        let mut taken_back = lost.clone();
+        taken_back.last.log.retain(|event| event.id != 7);
+        assert!(taken_back.anomalies().contains(&"lost-write"));
+        taken_back.last.forgotten = [(9, 7)].into();
+        assert_eq!(taken_back.anomalies(), [""; 0]);
+        // Its offset is another's now, which is owed as any other.
+        let mut again = taken_back.clone().ok(8, 9);
+        assert_eq!(again.anomalies(), ["lost-write"]);
+        again = again.run(8, 9).delivered(9, "done", 1);
+        assert_eq!(again.anomalies(), [""; 0]);
+    }
 }

@@ -154,6 +154,17 @@ impl Story {
         )
     }
 
+    /// The process is told that it has lost the lease of a message.
+    pub(super) fn told(self, at: u64, offset: i64) -> Self {
+        let group = GROUP.to_owned();
+        self.note(at, Entry::LeaseLost { group, offset })
+    }
+
+    pub(super) fn redriven(self, at: u64, offset: i64) -> Self {
+        let group = GROUP.to_owned();
+        self.note(at, Entry::Redriven { group, offset })
+    }
+
     pub(super) fn run_at(self, at: u64, offset: i64, attempt: u32) -> Self {
         self.start(at, offset, attempt)
             .done(at + 1, offset, attempt)

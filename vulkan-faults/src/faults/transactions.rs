@@ -20,7 +20,7 @@ pub(super) async fn late_commits(plan: Plan) -> Result<Outcome> {
         ..Setup::base()
     };
     let mut stand = Stand::under_load(&plan, "f10", setup).await?;
-    for nth in 0..plan.of(2, 5) {
+    for nth in 0..plan.form(2, 5) {
         stand.add_reader(&format!("reader-{nth}"))?;
     }
     stand.run_for(plan.of(10.0, 1800.0)).await?;
@@ -146,7 +146,7 @@ pub(super) async fn held_xmin(plan: Plan) -> Result<Outcome> {
 /// F13.
 pub(super) async fn scans(plan: Plan) -> Result<Outcome> {
     let mut stand = Stand::under_load(&plan, "f13", Setup::base()).await?;
-    let (rounds, long) = plan.of((2, 6), (7, 120));
+    let (rounds, long) = (plan.of(2, 7), plan.form(6, 120));
     let from = mono_us();
     let mut scans = tokio::task::JoinSet::new();
     for third in 0..3_u64 {

@@ -17,8 +17,12 @@ pub(crate) struct Line {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "e", rename_all = "kebab-case")]
 pub(crate) enum Entry {
-    /// The process is about to work.
-    Up { role: String },
+    /// The process is about to work. Its own clock is so many seconds ahead.
+    Up {
+        role: String,
+        #[serde(default)]
+        ahead: i64,
+    },
     /// The process ends by itself.
     Down,
     /// An event is about to be published. The id is in its payload.
@@ -74,8 +78,8 @@ pub(crate) enum Entry {
     Back { what: String },
     /// Steady load begins, or ends, of which throughput is taken.
     Mark { name: String },
-    /// Messages were given back to the groups by an operator: they may run again.
-    Redriven,
+    /// An operator is about to give a dead message back to its group.
+    Redriven { group: String, offset: i64 },
 }
 
 /// How a handler ended.

@@ -1,9 +1,10 @@
 use std::future::pending;
+use std::pin::pin;
 use std::time::Duration;
 
 use rand::RngExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -14,38 +15,49 @@ const SYNC: [u8; 5] = [b'S', 0, 0, 0, 4];
 /// How long a server that got a request may go on after its connection is reset, at most.
 const GOES_ON: Duration = Duration::from_millis(20);
 
-/// How one direction ended.
+/// A session whose connection fell silent is ended by the server's kernel, as `Client::connect` has it set up: of one that
+/// is idle keepalives get no answer. The kernel of this machine would answer them for us.
+const KEPT_ALIVE: Duration = Duration::from_secs(50);
+
+/// How one direction ended, or both.
 enum Ended {
     Closed,
     Reset,
+    Silent,
 }
 
 /// Forwards until either side ends. Returns whether it ended with a reset.
 pub(super) async fn forward(
     mut client: TcpStream,
-    mut server: UnixStream,
+    server: impl AsyncRead + AsyncWrite,
     number: usize,
     toxics: watch::Receiver<Toxics>,
 ) -> bool {
     let ended = {
         let (from_client, to_client) = client.split();
-        let (from_server, to_server) = server.split();
-        let up = pump(from_client, to_server, toxics.clone(), true);
-        let down = pump(from_server, to_client, toxics.clone(), false);
+        let (from_server, to_server) = tokio::io::split(server);
+        let mut up = pin!(pump(from_client, to_server, toxics.clone(), true));
+        let mut down = pin!(pump(from_server, to_client, toxics.clone(), false));
         let mut silence = toxics.clone();
-        tokio::select! {
+        let ended = tokio::select! {
             biased;
-            // Neither end learns of it, for as long as the proxy lives.
-            () = silent(&mut silence, number) => pending().await,
-            ended = up => ended,
-            ended = down => ended,
+            () = silent(&mut silence, number) => Ended::Silent,
+            ended = &mut up => ended,
+            ended = &mut down => ended,
+        };
+        if matches!(ended, Ended::Silent) {
+            // Nothing passes any more, and for this long neither end learns of it.
+            sleep(KEPT_ALIVE).await;
         }
+        ended
     };
     match ended {
         Ended::Reset => {
             let _ = client.set_zero_linger();
             true
         }
+        // The client's kernel knows of nothing.
+        Ended::Silent => pending().await,
         Ended::Closed => {
             let late = toxics.borrow().slow_close;
             sleep(late).await;

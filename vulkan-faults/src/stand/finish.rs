@@ -29,7 +29,7 @@ pub(crate) struct Target {
 pub(crate) struct Outcome {
     pub(crate) fault: &'static str,
     pub(crate) title: &'static str,
-    pub(crate) form: &'static str,
+    pub(crate) form: String,
     /// The load held, in words.
     pub(crate) load: String,
     pub(crate) seconds: f64,
@@ -57,20 +57,11 @@ impl Stand {
         let last = self.last_word().await?;
         self.refresh()?;
         let rules = self.setup.rules();
-        if let Some(keep) = &self.plan.keep {
-            let kept = keep.join(self.name);
-            let _ = std::fs::remove_dir_all(&kept);
-            std::fs::create_dir_all(&kept)?;
-            std::fs::write(kept.join("last.json"), serde_json::to_vec(&last)?)?;
-            std::fs::write(kept.join("rules.json"), serde_json::to_vec(&rules)?)?;
-            for file in std::fs::read_dir(self.ledger())? {
-                let file = file?;
-                std::fs::copy(file.path(), kept.join(file.file_name()))?;
-            }
-            if let Ok(directory) = self.server.directory() {
-                let _ = std::fs::copy(directory.join("server.log"), kept.join("server.log"));
-            }
-        }
+        std::fs::write(self.ledger().join("last.json"), serde_json::to_vec(&last)?)?;
+        std::fs::write(
+            self.ledger().join("rules.json"),
+            serde_json::to_vec(&rules)?,
+        )?;
         let lines = std::mem::take(&mut self.lines);
         let history = History::new(rules, last, lines);
         let anomalies = check(&history);
@@ -89,7 +80,7 @@ impl Stand {
         let outcome = Outcome {
             fault: self.name,
             title: "",
-            form: if self.plan.long { "long" } else { "short" },
+            form: self.plan.name(),
             load: format!(
                 "{} events/s, {} workers × {} slots, {} groups",
                 self.plan.rate,
@@ -171,6 +162,7 @@ impl Stand {
                 .collect(),
             effects,
             violations,
+            forgotten: self.forgotten.clone(),
         })
     }
 }

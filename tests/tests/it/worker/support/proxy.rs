@@ -1,6 +1,7 @@
 //! A TCP proxy in front of the cluster, which can go deaf.
 
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -16,6 +17,12 @@ pub(crate) struct Proxy {
     deaf: watch::Sender<Deaf>,
     accepted: Arc<AtomicUsize>,
     _task: JoinSet<()>,
+}
+
+/// Where the server listens.
+enum Server {
+    Socket(PathBuf),
+    Tcp(SocketAddr),
 }
 
 /// Which connections carry nothing.
@@ -37,9 +44,17 @@ struct Connection {
 
 impl Proxy {
     pub(crate) async fn start(directory: &Path) -> Self {
+        Self::start_to(Server::Socket(directory.join(".s.PGSQL.5432"))).await
+    }
+
+    /// In front of a server that listens on TCP.
+    pub(crate) async fn start_to_tcp(server: SocketAddr) -> Self {
+        Self::start_to(Server::Tcp(server)).await
+    }
+
+    async fn start_to(server: Server) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let socket = directory.join(".s.PGSQL.5432");
         let deaf = watch::Sender::new(Deaf::default());
         let accepted = Arc::new(AtomicUsize::new(0));
         let mut task = JoinSet::new();
@@ -53,8 +68,16 @@ impl Proxy {
                     listens: Arc::default(),
                     deaf: told.clone(),
                 };
-                let server = UnixStream::connect(&socket).await.unwrap();
-                connections.spawn(forward(client, server, connection));
+                match &server {
+                    Server::Socket(path) => {
+                        let server = UnixStream::connect(path).await.unwrap().into_split();
+                        connections.spawn(forward(client, server, connection));
+                    }
+                    Server::Tcp(address) => {
+                        let server = TcpStream::connect(address).await.unwrap().into_split();
+                        connections.spawn(forward(client, server, connection));
+                    }
+                }
             }
         });
         Self {
@@ -102,9 +125,12 @@ impl Connection {
     }
 }
 
-async fn forward(client: TcpStream, server: UnixStream, connection: Connection) {
+async fn forward(
+    client: TcpStream,
+    (from_server, to_server): (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
+    connection: Connection,
+) {
     let (from_client, to_client) = client.into_split();
-    let (from_server, to_server) = server.into_split();
     tokio::join!(
         pump(from_client, to_server, connection.clone()),
         pump(from_server, to_client, connection),
