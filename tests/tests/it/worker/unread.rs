@@ -10,13 +10,13 @@ use crate::support::within;
 
 /// An address of this machine on which nobody else's server listens.
 fn address() -> Ipv4Addr {
-    let mut part = || rand::rng().random_range(1..255);
+    let part = || rand::rng().random_range(1..255);
     Ipv4Addr::new(127, part(), part(), part())
 }
 
 /// More than the buffers of a connection take, and less than a claim may hand out.
 fn large() -> String {
-    let mut letter = || char::from(rand::rng().random_range(b'a'..=b'z'));
+    let letter = || char::from(rand::rng().random_range(b'a'..=b'z'));
     (0..1_000_000).map(|_| letter()).collect()
 }
 
@@ -26,8 +26,8 @@ fn large() -> String {
 async fn a_claim_whose_answer_nobody_reads_does_not_keep_its_group() {
     let address = address();
     let listen = address.to_string();
-    let server = Postgres::start_private(&[("listen_addresses", &listen)]);
-    let server = server.await.unwrap();
+    let settings = [("listen_addresses", listen.as_str())];
+    let server = Postgres::start_private(&settings).await.unwrap();
     let database = server.create_database().await.unwrap();
     let near = Client::connect(&database.url()).await.unwrap();
     near.migrate().await.unwrap();
