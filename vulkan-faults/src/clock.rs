@@ -16,6 +16,13 @@ pub(crate) fn wall_us() -> u64 {
     micros(clock_gettime(ClockId::Realtime))
 }
 
+/// How many seconds the clock that this process has by its library is ahead of the machine's.
+pub(crate) fn ahead() -> i64 {
+    let own = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let own = own.map_or(0, |since| since.as_secs());
+    own.cast_signed() - (wall_us() / 1_000_000).cast_signed()
+}
+
 fn micros(time: Timespec) -> u64 {
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
     let nanos = u64::try_from(time.tv_nsec).unwrap_or_default();

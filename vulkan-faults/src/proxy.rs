@@ -30,6 +30,28 @@ pub(crate) struct Proxy {
 pub(crate) struct Counts {
     accepted: AtomicUsize,
     resets: AtomicUsize,
+    /// Of the resets, those at a COMMIT.
+    commits: AtomicUsize,
+    /// Ended in mid-message.
+    cuts: AtomicUsize,
+    refusals: AtomicUsize,
+}
+
+impl Counts {
+    /// Counts how a connection ended.
+    fn note(&self, ended: pump::Ended) {
+        let one = |counter: &AtomicUsize| _ = counter.fetch_add(1, Ordering::SeqCst);
+        match ended {
+            pump::Ended::Closed => {}
+            pump::Ended::Cut => one(&self.cuts),
+            pump::Ended::Reset { commit } => {
+                one(&self.resets);
+                if commit {
+                    one(&self.commits);
+                }
+            }
+        }
+    }
 }
 
 impl Proxy {
@@ -51,6 +73,7 @@ impl Proxy {
                 };
                 let number = counted.accepted.fetch_add(1, Ordering::SeqCst);
                 if told.borrow().refuse {
+                    counted.refusals.fetch_add(1, Ordering::SeqCst);
                     let _ = client.set_zero_linger();
                     continue;
                 }
@@ -63,9 +86,7 @@ impl Proxy {
                 let _ = client.set_nodelay(true);
                 let (toxics, counts) = (told.clone(), Arc::clone(&counted));
                 connections.spawn(async move {
-                    if pump::forward(client, server, number, toxics).await {
-                        counts.resets.fetch_add(1, Ordering::SeqCst);
-                    }
+                    counts.note(pump::forward(client, server, number, toxics).await);
                 });
             }
         });
@@ -102,5 +123,20 @@ impl Proxy {
     /// How many connections it has reset.
     pub(crate) fn resets(&self) -> usize {
         self.counts.resets.load(Ordering::SeqCst)
+    }
+
+    /// How many of these at a COMMIT.
+    pub(crate) fn commits(&self) -> usize {
+        self.counts.commits.load(Ordering::SeqCst)
+    }
+
+    /// How many connections it has ended after a number of bytes.
+    pub(crate) fn cuts(&self) -> usize {
+        self.counts.cuts.load(Ordering::SeqCst)
+    }
+
+    /// How many connections it has not let in.
+    pub(crate) fn refusals(&self) -> usize {
+        self.counts.refusals.load(Ordering::SeqCst)
     }
 }

@@ -161,6 +161,7 @@ impl Lanes {
         let Ok((id, message)) = self.message(false) else {
             return;
         };
+        self.pen.note(Entry::Together { id });
         let invoked = vec![id];
         let mut offsets = Vec::new();
         let mut committing = false;

@@ -11,13 +11,15 @@ use vulkan::{
 
 use super::{Group, Job, STREAM, Work, end_of_input, pool};
 use crate::Result;
-use crate::clock::us;
+use crate::clock::{mono_us, us};
 use crate::ledger::{Entry, How, Pen};
 
 /// It was cut off at the end of its grace period.
 const CUT_OFF: u8 = 3;
 /// Some of what it had handled could not be reported.
 const UNSETTLED: u8 = 4;
+/// So long is standing still, and no hiccup.
+const STILL: Duration = Duration::from_millis(600);
 
 pub(super) async fn run(order: Work) -> Result<u8> {
     // Handlers panic on purpose here.
@@ -67,14 +69,29 @@ pub(super) async fn run(order: Work) -> Result<u8> {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     });
+    let watching = tokio::spawn(watch(Arc::clone(&pen)));
     let ended = worker.run(shutdown).await;
     telling.abort();
+    watching.abort();
     pen.note(Entry::Down);
     match ended {
         Ok(()) => Ok(0),
         Err(RunError::CutOff { .. }) => Ok(CUT_OFF),
         Err(RunError::Unsettled { .. }) => Ok(UNSETTLED),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Notes when nothing here moved for a while: whoever stands still can lose its leases.
+async fn watch(pen: Arc<Pen>) {
+    const EVERY: Duration = Duration::from_millis(100);
+    loop {
+        let before = mono_us();
+        tokio::time::sleep(EVERY).await;
+        let for_us = mono_us() - before;
+        if for_us > us(STILL) {
+            pen.note(Entry::Stalled { for_us });
+        }
     }
 }
 

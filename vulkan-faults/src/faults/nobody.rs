@@ -14,6 +14,7 @@ use crate::stand::{Outcome, Plan, Setup, Stand};
 pub(super) async fn leaders(plan: Plan) -> Result<Outcome> {
     let mut stand = Stand::under_load(&plan, "f26", Setup::base()).await?;
     stand.server.run("SELECT vulkan.create_stream('ticks'); SELECT vulkan.put_schedule('tick', 'ticks', 'tick.made', '{}', every => interval '1 s', missed => 'all')").await?;
+    let since = mono_us();
     // The log's slots roll meanwhile, which is the other thing that one of them does for all.
     stand
         .server
@@ -30,7 +31,6 @@ pub(super) async fn leaders(plan: Plan) -> Result<Outcome> {
             stand.run_for(3.0).await?;
             stand.signal(pid, "CONT")?;
         }
-        stand.server.run("SELECT vulkan.maintain()").await?;
     }
     let (ticks, twice, widest): (i64, i64, f64) = sqlx::query_as(include_str!("../sql/ticks.sql"))
         .fetch_one(stand.pool())
@@ -39,10 +39,15 @@ pub(super) async fn leaders(plan: Plan) -> Result<Outcome> {
         .server
         .value("SELECT count(*) FROM vulkan.slots")
         .await?;
-    stand.expect_all_alive()?;
-    stand.expect("ticks published", ticks.to_string(), "> 0", ticks > 0);
-    stand.expect("ticks published twice", twice.to_string(), "0", twice == 0);
+    let due = i64::try_from((mono_us() - since) / 1_000_000)?;
     stand.expect(
+        "ticks published",
+        ticks.to_string(),
+        format!(">= {}: one a second, but for the last", due - 5),
+        ticks >= due - 5,
+    );
+    stand.expect("ticks published twice", twice.to_string(), "0", twice == 0);
+    stand.speed(
         "widest gap between two publishes",
         format!("{widest:.1} s"),
         "<= 5 s",
@@ -61,6 +66,8 @@ pub(super) async fn notifications(plan: Plan) -> Result<Outcome> {
         ..Setup::base().workers(2)
     };
     let mut stand = Stand::start(&plan, "f32", setup).await?;
+    stand.calm = true;
+    stand.least_load = None;
     let long = plan.of(2.0, 30.0);
     let (mut with, mut without) = (0, 0);
     // In turns, so that whatever else the machine does falls on both.
@@ -78,8 +85,8 @@ pub(super) async fn notifications(plan: Plan) -> Result<Outcome> {
         let published = stand.count(since, |entry| matches!(entry, Entry::Ok { .. }));
         stand.quiet().await?;
         stand.drain().await?;
-        for mut worker in std::mem::take(&mut stand.workers) {
-            worker.end().await?;
+        for worker in std::mem::take(&mut stand.workers) {
+            stand.end_worker(worker).await?;
         }
         *(if stand.setup.listen {
             &mut with
@@ -89,11 +96,11 @@ pub(super) async fn notifications(plan: Plan) -> Result<Outcome> {
     }
     let loss = 100.0 - with as f64 / without as f64 * 100.0;
     let rate = without as f64 / long / 2.0;
-    stand.expect(
+    stand.speed(
         "publishes lost to workers that are rung for",
         format!("{loss:.0} % of {rate:.0}/s"),
-        "<= 5 % on a machine of its own",
-        loss <= 5.0 || !stand.plan.long,
+        "<= 5 %",
+        loss <= 5.0,
     );
     stand.finish().await
 }
@@ -102,6 +109,7 @@ pub(super) async fn notifications(plan: Plan) -> Result<Outcome> {
 pub(super) async fn forgetful(plan: Plan) -> Result<Outcome> {
     let setup = Setup::base().settings(&[("fsync", "off"), ("synchronous_commit", "off")]);
     let mut stand = Stand::under_load(&plan, "f36", setup).await?;
+    stand.calm = true;
     let told = Client::connect(&stand.url).await?.doctor().await?;
     let names: Vec<&str> = told.iter().map(|one| one.problem.as_str()).collect();
     let both = ["fsync", "synchronous_commit"]

@@ -17,8 +17,12 @@ pub(crate) struct Line {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "e", rename_all = "kebab-case")]
 pub(crate) enum Entry {
-    /// The process is about to work.
-    Up { role: String },
+    /// The process is about to work. Its own clock is so many seconds ahead.
+    Up {
+        role: String,
+        #[serde(default)]
+        ahead: i64,
+    },
     /// The process ends by itself.
     Down,
     /// An event is about to be published. The id is in its payload.
@@ -29,6 +33,8 @@ pub(crate) enum Entry {
         #[serde(default)]
         dedup: bool,
     },
+    /// It is published in a transaction that writes its id to the application's table, too.
+    Together { id: u64 },
     /// It is committed, at this offset.
     Ok { id: u64, offset: i64 },
     /// It was rolled back, or never sent.
@@ -62,20 +68,24 @@ pub(crate) enum Entry {
     LeaseLost { group: String, offset: i64 },
     /// A call of the worker failed.
     Trouble { call: String, error: String },
+    /// Nothing of the process moved for so long: it was stopped, its threads were blocked, or it had no processor.
+    Stalled { for_us: u64 },
     /// Whether the worker says that it is ready changed.
     Ready { ready: bool, why: String },
     /// The run sends a signal to a process.
     Signal { to: u32, name: String },
     /// The server was ended without a chance to write what it had not.
     Crash,
+    /// From now on nothing reaches the standby: a crash loses what comes after this.
+    Behind,
+    /// The clock of the database steps: leases run out early, or late.
+    Step,
     /// What the fault takes away is gone.
     Gone { what: String },
     /// It is there again: from now on the time to recover counts.
     Back { what: String },
-    /// Steady load begins, or ends, of which throughput is taken.
-    Mark { name: String },
-    /// Messages were given back to the groups by an operator: they may run again.
-    Redriven,
+    /// An operator is about to give a dead message back to its group.
+    Redriven { group: String, offset: i64 },
 }
 
 /// How a handler ended.

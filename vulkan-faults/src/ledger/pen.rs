@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Entry, Line};
 use crate::Result;
-use crate::clock::{mono_us, wall_us};
+use crate::clock::{ahead, mono_us, wall_us};
 
 /// What a process writes its ledger with.
 #[derive(Debug)]
@@ -20,7 +20,10 @@ impl Pen {
         let path = directory.join(format!("{role}-{pid}.jsonl"));
         let file = OpenOptions::new().append(true).create(true).open(path)?;
         let pen = Self { file, pid };
-        pen.note(Entry::Up { role: role.into() });
+        pen.note(Entry::Up {
+            role: role.into(),
+            ahead: ahead(),
+        });
         Ok(pen)
     }
 

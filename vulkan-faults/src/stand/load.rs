@@ -142,6 +142,7 @@ impl Setup {
         Rules {
             lease_us: self.lease_us(),
             groups: self.groups.iter().map(rule).collect(),
+            ..Rules::default()
         }
     }
 }
