@@ -85,6 +85,19 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION vulkan.set_binding(text, text, jsonb) IS 'Binds a group anew from its cursor on: rules is an array of {"kind": pattern, "headers": object to contain}. For what lies before the cursor, replay. Returns whether anything changed.';
 
+-- The sequence is never behind an offset that anybody was told: a commit, and a claim, take its record in the WAL with them.
+CREATE FUNCTION vulkan.check_position(at bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    newest CONSTANT bigint := (SELECT q.last_value FROM vulkan.offset_seq q);
+BEGIN
+    IF at > newest THEN
+        RAISE EXCEPTION 'position % lies beyond the newest offset there ever was, %', at, newest
+            USING ERRCODE = 'VK010', HINT = 'The log is that of an earlier time: a standby that lagged has taken over, or a backup was restored. Read on from a position of before that, such as a time; for the end of the log, "latest".';
+    END IF;
+END $$;
+COMMENT ON FUNCTION vulkan.check_position(bigint) IS 'Internal. Raises VK010 for a position that nobody can have read up to.';
+
 CREATE FUNCTION vulkan.resolve_position(
     stream text, to_offset bigint DEFAULT NULL, to_time timestamptz DEFAULT NULL,
     to_position text DEFAULT NULL, to_group text DEFAULT NULL
@@ -106,6 +119,7 @@ BEGIN
     ELSIF to_position = 'earliest' THEN
         RETURN 0;
     ELSIF to_offset IS NOT NULL THEN
+        PERFORM vulkan.check_position(to_offset);
         -- Past the horizon there is nothing to be at yet, and a cursor must never be there.
         RETURN least(to_offset, top);
     ELSIF to_time IS NOT NULL THEN
@@ -117,7 +131,7 @@ BEGIN
     END IF;
     RETURN top;
 END $$;
-COMMENT ON FUNCTION vulkan.resolve_position(text, bigint, timestamptz, text, text) IS 'The cursor that stands for a position: reading goes on with the first event above it. Exactly one of: to_offset (that event is taken as read), to_time (the first event published at or after it comes next), to_position (''earliest'', ''latest''), to_group (where that group is). Raises VK003 otherwise.';
+COMMENT ON FUNCTION vulkan.resolve_position(text, bigint, timestamptz, text, text) IS 'The cursor that stands for a position: reading goes on with the first event above it. Exactly one of: to_offset (that event is taken as read), to_time (the first event published at or after it comes next), to_position (''earliest'', ''latest''), to_group (where that group is). Raises VK003 otherwise, and VK010 for an offset beyond the newest there ever was.';
 
 CREATE FUNCTION vulkan.create_group(
     stream text, consumer_group text, mode text DEFAULT 'lifecycle', rules jsonb DEFAULT '[{"kind": ">"}]',

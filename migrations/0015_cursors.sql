@@ -99,6 +99,9 @@ DECLARE
     unfiltered CONSTANT boolean := coalesce((SELECT g.unfiltered FROM vulkan.groups g WHERE g.group_id = read_events.group_id), true);
 BEGIN
     SELECT h.lso INTO top FROM vulkan.horizon(read_events.stream_id) h;
+    IF after > top THEN
+        PERFORM vulkan.check_position(after);
+    END IF;
     IF NOT unfiltered THEN
         SELECT e."offset" INTO scan_end FROM vulkan.events e
         WHERE e.stream_id = read_events.stream_id AND e."offset" > after AND e."offset" <= top
@@ -126,4 +129,4 @@ BEGIN
         RETURN NEXT;
     END IF;
 END $$;
-COMMENT ON FUNCTION vulkan.read_events(integer, bigint, integer, bigint, integer) IS 'A page of a stream in log order, after an offset, up to the last stable offset; with a group, only the events it binds. up_to says how far the page looked: go on from there. One row without an event says that nothing up to there matched; no row, that there is nothing new. Bounded by count and by payload bytes, with at least one event. Delayed events are read like others. READ COMMITTED and the primary only, else VK004.';
+COMMENT ON FUNCTION vulkan.read_events(integer, bigint, integer, bigint, integer) IS 'A page of a stream in log order, after an offset, up to the last stable offset; with a group, only the events it binds. up_to says how far the page looked: go on from there. One row without an event says that nothing up to there matched; no row, that there is nothing new. Bounded by count and by payload bytes, with at least one event. Delayed events are read like others. READ COMMITTED and the primary only, else VK004; VK010 where after is beyond the newest event there ever was.';

@@ -36,6 +36,11 @@ impl Client {
     ///
     /// The pool connects when it is first used: a server that is away for the moment is no error here.
     ///
+    /// The server ends a session of it whose transaction stands idle for a minute, and one that is sent something over
+    /// TCP and takes none of it for twenty seconds. For a pool of your own ([`Client::new`]) set both, or have them set
+    /// for its role: else what a connection that fell silent holds, a message's lease or the stable end of a stream, is held
+    /// until the kernel gives it up.
+    ///
     /// # Errors
     ///
     /// [`Error::Database`] if the URL cannot be read.
@@ -76,8 +81,7 @@ impl Client {
             })
             .after_connect(|connection, _| {
                 Box::pin(async move {
-                    // A safety net: no call of ours leaves a transaction open.
-                    sqlx::query("SET idle_in_transaction_session_timeout = '60s'")
+                    sqlx::query(include_str!("../queries/not_for_ever.sql"))
                         .execute(connection)
                         .await?;
                     Ok(())

@@ -44,6 +44,10 @@ pub enum Error {
     /// No worker of that name, or of that version, is alive (`VK009`).
     #[error("{0}")]
     UnknownWorker(Refusal),
+    /// The position lies beyond the newest event that there ever was (`VK010`): whoever remembers it read a log that
+    /// is gone, before a standby that lagged took over, or a backup was restored.
+    #[error("{0}")]
+    BeyondLog(Refusal),
     /// A name of a stream, a group or a kind is not valid.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -229,6 +233,7 @@ impl From<sqlx::Error> for Error {
             "VK007" => Self::Stale(refusal()),
             "VK008" => Self::UnknownSchedule(refusal()),
             "VK009" => Self::UnknownWorker(refusal()),
+            "VK010" => Self::BeyondLog(refusal()),
             _ => match unstorable(refused) {
                 Some(hint) => Self::invalid(explained(refused), hint),
                 None => Self::Database(error),

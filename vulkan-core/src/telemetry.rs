@@ -35,6 +35,7 @@ fn error_type(error: &Error) -> Cow<'static, str> {
         Error::Stale(_) => "VK007".into(),
         Error::UnknownSchedule(_) => "VK008".into(),
         Error::UnknownWorker(_) => "VK009".into(),
+        Error::BeyondLog(_) => "VK010".into(),
         Error::Batch(error) => error_type(error),
         Error::Database(sqlx::Error::Database(error)) => match error.code() {
             Some(code) => code.into_owned().into(),

@@ -31,6 +31,9 @@ pub(crate) struct Run {
     /// As often and as long as the table has it, which takes hours, instead of at most a minute each.
     #[arg(long)]
     pub(crate) long: bool,
+    /// So much of the long form's counts and durations, such as 0.3; never less than the short form has.
+    #[arg(long, value_name = "X", default_value_t = 1.0, requires = "long", value_parser = share)]
+    pub(crate) scale: f64,
     /// Prints JSON, one line a fault.
     #[arg(long)]
     pub(crate) json: bool,
@@ -46,4 +49,11 @@ pub(crate) struct Run {
     /// Keeps ledgers, samples and the server's log here.
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) keep: Option<PathBuf>,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if 0.0 < share && share <= 1.0 => Ok(share),
+        _ => Err("it is a number above 0 and up to 1".into()),
+    }
 }

@@ -80,6 +80,8 @@ pub(crate) struct Publish {
     pub(crate) hold_ms: u64,
     pub(crate) unprepared: bool,
     pub(crate) deed: Deed,
+    /// Of a hundred events, so many fail at most of their attempts.
+    pub(crate) flaky_percent: u32,
 }
 
 /// A cursor reader, which reads from the beginning.
@@ -113,7 +115,10 @@ async fn end_of_input() {
 async fn pool(url: &str, connections: u32, unprepared: bool) -> Result<sqlx::PgPool> {
     let options: sqlx::postgres::PgConnectOptions = url.parse()?;
     // As a client's own pool has it: a transaction whose connection fell silent would hold its stream back for good.
-    let options = options.options([("idle_in_transaction_session_timeout", "20s")]);
+    let options = options.options([
+        ("idle_in_transaction_session_timeout", "20s"),
+        ("tcp_user_timeout", "20s"),
+    ]);
     let options = match unprepared {
         true => options.statement_cache_capacity(0),
         false => options,

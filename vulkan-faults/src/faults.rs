@@ -1,12 +1,15 @@
 //! The faults, a family a file.
 
+mod bell;
 mod between;
 mod claims;
 mod clocks;
 mod exhaustion;
+mod failover;
 mod keys;
 mod network;
 mod nobody;
+mod order;
 mod poison;
 mod processes;
 mod server;
@@ -150,9 +153,9 @@ pub(crate) const FAULTS: &[Fault] = &[
         "1,000,000 messages"
     ),
     fault!(
-        claims::torture,
+        order::torture,
         "f15",
-        "order: few keys, one attempt in ten fails, workers are killed",
+        "order: few keys, failures, workers killed, dead messages given back meanwhile",
         "5 kills, 4 workers",
         "300 kills, 12 workers"
     ),
@@ -255,11 +258,11 @@ pub(crate) const FAULTS: &[Fault] = &[
         "100 times"
     ),
     fault!(
-        nobody::notifications,
+        bell::notifications,
         "f32",
         "peace at commit: somebody sleeps and is rung for at each publish",
         "12 s",
-        "3 min"
+        "3 min, then with a notification queue that is full"
     ),
     fault!(
         between::wraparound,
@@ -276,11 +279,18 @@ pub(crate) const FAULTS: &[Fault] = &[
         "once"
     ),
     fault!(
-        between::failover,
+        failover::synchronous,
         "f25",
         "the server, for good: a synchronous standby takes over",
         "once",
         "once, after two minutes"
+    ),
+    fault!(
+        failover::asynchronous,
+        "f25-async",
+        "the server, for good: a standby that lags takes over",
+        "once, 3 s behind",
+        "once, after two minutes, 10 s behind"
     ),
 ];
 
@@ -293,6 +303,7 @@ pub(crate) async fn run(asked: Run) -> Result<ExitCode> {
     }
     let plan = Plan {
         long: asked.long,
+        scale: asked.scale,
         rate: asked.rate,
         keep: asked.keep.clone(),
     };

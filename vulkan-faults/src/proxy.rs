@@ -3,24 +3,23 @@
 mod pump;
 mod toxics;
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::net::{TcpListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub(crate) use toxics::Toxics;
 
 use crate::Result;
+use crate::server::Target;
 
-/// Forwards connections to the server's socket, with the toxics that are set at the moment.
+/// Forwards connections to the server, with the toxics that are set at the moment.
 pub(crate) struct Proxy {
     port: u16,
     toxics: watch::Sender<Toxics>,
-    /// The server's socket.
-    target: watch::Sender<PathBuf>,
+    target: watch::Sender<Target>,
     counts: Arc<Counts>,
     _task: JoinSet<()>,
 }
@@ -42,7 +41,7 @@ impl Counts {
     fn note(&self, ended: pump::Ended) {
         let one = |counter: &AtomicUsize| _ = counter.fetch_add(1, Ordering::SeqCst);
         match ended {
-            pump::Ended::Closed => {}
+            pump::Ended::Closed | pump::Ended::Silent => {}
             pump::Ended::Cut => one(&self.cuts),
             pump::Ended::Reset { commit } => {
                 one(&self.resets);
@@ -55,11 +54,11 @@ impl Counts {
 }
 
 impl Proxy {
-    pub(crate) async fn start(directory: &Path) -> Result<Self> {
+    pub(crate) async fn start(target: Target) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
-        let target = watch::Sender::new(directory.join(".s.PGSQL.5432"));
-        let socket = target.subscribe();
+        let target = watch::Sender::new(target);
+        let current = target.subscribe();
         let toxics = watch::Sender::new(Toxics::default());
         let counts = Arc::new(Counts::default());
         let mut task = JoinSet::new();
@@ -77,16 +76,11 @@ impl Proxy {
                     let _ = client.set_zero_linger();
                     continue;
                 }
-                let target = socket.borrow().clone();
-                let Ok(server) = UnixStream::connect(target).await else {
-                    // As a server that is not there.
-                    let _ = client.set_zero_linger();
-                    continue;
-                };
                 let _ = client.set_nodelay(true);
                 let (toxics, counts) = (told.clone(), Arc::clone(&counted));
+                let target = current.borrow().clone();
                 connections.spawn(async move {
-                    counts.note(pump::forward(client, server, number, toxics).await);
+                    counts.note(connect(client, target, number, toxics).await);
                 });
             }
         });
@@ -104,8 +98,8 @@ impl Proxy {
     }
 
     /// From now on new connections go there.
-    pub(crate) fn point_to(&self, socket: PathBuf) {
-        self.target.send_replace(socket);
+    pub(crate) fn point_to(&self, target: Target) {
+        self.target.send_replace(target);
     }
 
     /// From now on connections go like this.
@@ -139,4 +133,29 @@ impl Proxy {
     pub(crate) fn refusals(&self) -> usize {
         self.counts.refusals.load(Ordering::SeqCst)
     }
+}
+
+/// Forwards one connection to its end. Returns how it ended.
+async fn connect(
+    client: TcpStream,
+    target: Target,
+    number: usize,
+    toxics: watch::Receiver<Toxics>,
+) -> pump::Ended {
+    match target {
+        Target::Tcp(address) => {
+            if let Ok(server) = TcpStream::connect(address).await {
+                let _ = server.set_nodelay(true);
+                return pump::forward(client, server, number, toxics).await;
+            }
+        }
+        Target::Unix(socket) => {
+            if let Ok(server) = UnixStream::connect(socket).await {
+                return pump::forward(client, server, number, toxics).await;
+            }
+        }
+    }
+    // As a server that is not there.
+    let _ = client.set_zero_linger();
+    pump::Ended::Closed
 }

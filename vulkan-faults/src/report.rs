@@ -29,13 +29,14 @@ fn table() -> Table {
 pub(crate) fn tell(outcome: &Outcome) {
     let counts = &outcome.counts;
     println!(
-        "{} {} ({}, {:.0} s): {} events, {} messages, lost {}, repeated {}, dead {}, recovery {}{}",
+        "{} {} {} ({}, {:.0} s): {} events, {} messages, lost {}, repeated {}, dead {}, recovery {}{}",
         match (outcome.is_kept(), outcome.is_met()) {
             (true, true) => "met   ",
             (true, false) => "SLOW  ",
             (false, _) => "MISSED",
         },
         outcome.fault,
+        outcome.title,
         outcome.form,
         outcome.seconds,
         counts.published,

@@ -1,8 +1,12 @@
 //! The server of a run: a private one, which is stopped, crashed and started as faults want it.
 
+mod standby;
+
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
+use rand::RngExt;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, PgPool};
 use tokio::process::Command;
@@ -33,6 +37,9 @@ pub(crate) enum Stop {
     Fast,
 }
 
+/// The port of the server, and the end of its socket's name.
+pub(crate) const PORT: u16 = 5432;
+
 /// A private server with a database of Vulkan in it.
 pub(crate) struct Server {
     postgres: Postgres,
@@ -41,14 +48,30 @@ pub(crate) struct Server {
     pub(crate) pool: PgPool,
     /// The data of a second server, which has taken over or may.
     standby: Option<PathBuf>,
+    address: Option<Ipv4Addr>,
 }
 
-/// Where the standby's socket ends.
-const STANDBY: u16 = 5433;
+/// Where connections go that come through a proxy.
+#[derive(Debug, Clone)]
+pub(crate) enum Target {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+/// An address of this machine on which no other server listens: elsewhere than on Linux there are none to choose from.
+fn address() -> Option<Ipv4Addr> {
+    let part = || rand::rng().random_range(1..255);
+    cfg!(target_os = "linux").then(|| Ipv4Addr::new(127, part(), part(), part()))
+}
 
 impl Server {
     pub(crate) async fn start(settings: &[(&str, &str)]) -> Result<Self> {
-        let all: Vec<_> = SETTINGS.iter().chain(settings).copied().collect();
+        let address = address();
+        let listen = address.map_or_else(String::new, |address| address.to_string());
+        let listen = [("listen_addresses", listen.as_str())];
+        let all: Vec<_> = (SETTINGS.iter().chain(settings).chain(&listen))
+            .copied()
+            .collect();
         let postgres = Postgres::start_private(&all).await?;
         let database = postgres.create_database().await?;
         let pool = PgPoolOptions::new()
@@ -65,6 +88,7 @@ impl Server {
             database,
             pool,
             standby: None,
+            address,
         };
         vulkan::Client::new(server.pool.clone()).migrate().await?;
         server.run(include_str!("sql/tables.sql")).await?;
@@ -83,6 +107,14 @@ impl Server {
     /// The URL of the maintenance database.
     pub(crate) fn maintenance_url(&self) -> String {
         self.postgres.url()
+    }
+
+    /// Where connections from outside go, at the server of this port.
+    pub(crate) fn target(&self, port: u16) -> Result<Target> {
+        Ok(match self.address {
+            Some(address) => Target::Tcp((address, port).into()),
+            None => Target::Unix(self.directory()?.join(format!(".s.PGSQL.{port}"))),
+        })
     }
 
     /// The URL of its database behind a port of this machine.
@@ -153,55 +185,6 @@ impl Server {
             command.uid(owner.uid()).gid(owner.gid());
         }
         Ok(command)
-    }
-
-    /// Starts a second server that follows the first, and lets commits wait for it.
-    pub(crate) async fn add_standby(&mut self) -> Result<()> {
-        let (directory, data) = (self.directory()?, self.directory()?.join("standby"));
-        let mut backup = self.command("pg_basebackup")?;
-        backup.args(["-U", "postgres", "-R", "-X", "stream", "-c", "fast", "-h"]);
-        backup.arg(&directory).arg("-D").arg(&data);
-        succeed(backup).await?;
-        let file = data.join("postgresql.conf");
-        let settings = std::fs::read_to_string(&file)?;
-        std::fs::write(&file, format!("{settings}\nport = {STANDBY}\n"))?;
-        let mut start = self.command("pg_ctl")?;
-        start
-            .args(["start", "-s", "-w", "-l"])
-            .arg(data.join("standby.log"))
-            .arg("-D")
-            .arg(&data);
-        self.standby = Some(data);
-        succeed(start).await?;
-        self.run("ALTER SYSTEM SET synchronous_standby_names = '*'")
-            .await?;
-        self.run("SELECT pg_reload_conf()").await?;
-        while !self
-            .value::<bool>("SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync'")
-            .await?
-        {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-        Ok(())
-    }
-
-    /// Makes the standby the server. Returns where its socket is.
-    pub(crate) async fn promote(&mut self) -> Result<PathBuf> {
-        let data = self.standby.clone().ok_or("there is no standby")?;
-        let mut promote = self.command("pg_ctl")?;
-        promote.args(["promote", "-s", "-w", "-D"]).arg(data);
-        succeed(promote).await?;
-        let options = self
-            .database
-            .connect_options()
-            .port(STANDBY)
-            .application_name("faults")
-            .options(PATIENT);
-        self.pool = PgPoolOptions::new()
-            .max_connections(8)
-            .connect_with(options)
-            .await?;
-        Ok(self.directory()?.join(format!(".s.PGSQL.{STANDBY}")))
     }
 
     pub(crate) async fn end(self) -> Result<()> {

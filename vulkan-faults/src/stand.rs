@@ -1,8 +1,10 @@
 //! A run: a server, its processes, their ledgers, and at the end the oracle.
 
+mod directory;
 mod finish;
 mod held;
 mod load;
+mod plan;
 mod process;
 mod publish;
 mod sample;
@@ -10,14 +12,15 @@ mod target;
 mod wait;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sqlx::PgPool;
-use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
+use directory::Directory;
 pub(crate) use finish::Outcome;
 pub(crate) use load::Setup;
+pub(crate) use plan::Plan;
 pub(crate) use process::Process;
 pub(crate) use publish::Event;
 pub(crate) use target::{Kind, Target};
@@ -28,24 +31,6 @@ use crate::child::{Order, Read};
 use crate::clock::mono_us;
 use crate::ledger::{Entry, Line, Pen, Tail};
 use crate::server::Server;
-
-/// How a fault is to be run.
-#[derive(Debug, Clone)]
-pub(crate) struct Plan {
-    /// As often and as long as the table of faults has it, instead of within a minute.
-    pub(crate) long: bool,
-    /// Events a second.
-    pub(crate) rate: f64,
-    /// Where ledgers are kept.
-    pub(crate) keep: Option<PathBuf>,
-}
-
-impl Plan {
-    /// The number for this form.
-    pub(crate) fn of<T>(&self, short: T, long: T) -> T {
-        if self.long { long } else { short }
-    }
-}
 
 /// A run of one fault.
 pub(crate) struct Stand {
@@ -81,17 +66,16 @@ pub(crate) struct Stand {
     publishers_begun: u64,
     pen: Pen,
     tail: Tail,
-    directory: TempDir,
+    directory: Directory,
     sampling: Option<JoinHandle<()>>,
 }
 
 impl Stand {
     /// Starts the server, and nothing else yet.
     pub(crate) async fn start(plan: &Plan, name: &'static str, setup: Setup) -> Result<Self> {
-        let directory = tempfile::Builder::new()
-            .prefix("vulkan-faults-")
-            .tempdir()?;
+        let mut directory = Directory::new(plan.keep.as_deref(), name)?;
         let server = Server::start(&setup.settings).await?;
+        directory.server = server.directory().ok();
         let url = server.url();
         let sampling = sample::sample(server.pool.clone(), directory.path().join("samples.csv"));
         Ok(Self {

@@ -59,6 +59,8 @@ mod slow;
 mod tx;
 /// Effects in a `Tx` while processes are killed in mid-transaction.
 mod tx_killed;
+/// Connections that fall silent while an answer is on its way.
+mod unread;
 
 /// Handlers made of closures, and workers that run until dropped.
 pub(crate) mod support;

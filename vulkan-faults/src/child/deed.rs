@@ -25,6 +25,8 @@ pub(crate) enum Deed {
     Block(u64),
     /// Returns an error at each attempt.
     Fail,
+    /// Returns an error at so many attempts of a hundred.
+    Flaky(u32),
     /// Panics at each attempt.
     Panic,
     /// Takes the process with it.
@@ -48,6 +50,10 @@ impl Deed {
             Self::Wait(millis) => tokio::time::sleep(Duration::from_millis(millis)).await,
             Self::Block(_) if attempt > 1 => {}
             Self::Block(millis) => std::thread::sleep(Duration::from_millis(millis)),
+            Self::Flaky(percent) if rand::random_range(0..100) < percent => {
+                return Err("this message fails now and then".into());
+            }
+            Self::Flaky(_) => {}
             Self::Fail => return Err("this message always fails".into()),
             Self::Panic => std::panic::panic_any("this message always panics"),
             Self::Abort => std::process::abort(),

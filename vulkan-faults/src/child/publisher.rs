@@ -9,12 +9,15 @@ use sqlx::error::Error as Sqlx;
 use tokio::sync::watch;
 use vulkan::{Client, Error, Message};
 
-use super::{Job, Publish, STREAM, end_of_input, pool, worker::chain};
+use super::{Deed, Job, Publish, STREAM, end_of_input, pool, worker::chain};
 use crate::Result;
 use crate::ledger::{Entry, Pen};
 
 /// For a transaction to end.
 const PATIENCE: Duration = Duration::from_secs(25);
+
+/// Of a hundred attempts of a flaky message so many fail: about half of these die at a third attempt.
+const FLAKY: u32 = 80;
 
 /// Events of one batch.
 const BATCH: u64 = 10;
@@ -94,10 +97,13 @@ impl Lanes {
     /// A new event, noted as about to be published.
     fn message(&self, dedup: bool) -> vulkan::Result<(u64, Message), Error> {
         let id = self.id();
-        let keyed = rand::rng().random_range(0..100) < self.order.keyed_percent;
+        let keyed = hits(self.order.keyed_percent);
         let job = Job {
             id,
-            deed: self.order.deed,
+            deed: match hits(self.order.flaky_percent) {
+                true => Deed::Flaky(FLAKY),
+                false => self.order.deed,
+            },
             pad: self.pad.clone(),
         };
         let kind = if keyed { "keyed.made" } else { "plain.made" };
@@ -255,6 +261,10 @@ impl Lanes {
             });
         }
     }
+}
+
+fn hits(percent: u32) -> bool {
+    rand::random_range(0..100) < percent
 }
 
 /// A number below `many`, small ones far more often than large ones.

@@ -1,4 +1,4 @@
-//! F24, F25 and F33: what stands between a program and its server: a pooler, and a server that takes over.
+//! F24 and F33: what stands between a program and its server, a pooler, and transaction ids that begin anew.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -7,8 +7,6 @@ use tokio::process::{Child, Command};
 
 use crate::Result;
 use crate::clock::mono_us;
-use crate::ledger::Entry;
-use crate::proxy::Proxy;
 use crate::server::Stop;
 use crate::stand::{Outcome, Plan, Setup, Stand};
 
@@ -123,27 +121,6 @@ async fn restart_pooler(stand: &Stand) -> Result<Child> {
     })?;
     tokio::time::sleep(Duration::from_millis(500)).await;
     Ok(child)
-}
-
-/// F25.
-pub(super) async fn failover(plan: Plan) -> Result<Outcome> {
-    let mut stand = Stand::start(&plan, "f25", Setup::base()).await?;
-    stand.server.add_standby().await?;
-    let proxy = Proxy::start(&stand.server.directory()?).await?;
-    stand.url = stand.server.url_at(proxy.port());
-    stand.load().await?;
-    stand.run_for(plan.of(5.0, 120.0)).await?;
-    stand.gone("the server");
-    stand.server.stop(Stop::Crash).await?;
-    // Claims and reports do not wait for the standby, as they do not wait for the disk.
-    stand.note(Entry::Crash);
-    let socket = stand.server.promote().await?;
-    proxy.point_to(socket);
-    stand.back("the server, another one");
-    let flows = stand.until_flows(60).await?;
-    stand.run_for(plan.of(3.0, 60.0)).await?;
-    stand.expect_flow("after the standby took over", flows, 5.0);
-    stand.finish().await
 }
 
 /// F33.

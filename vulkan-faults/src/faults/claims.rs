@@ -1,11 +1,10 @@
-//! F14 to F16, F28: many claimers, keys under torture, slow handlers, and a sweep with one bad row.
+//! F14, F16 and F28: many claimers, slow handlers, and a sweep with one bad row.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
-use rand::RngExt;
 use sqlx::postgres::PgPoolOptions;
 use vulkan::Client;
 use vulkan::engine::{Item, Outcome as Settled, Settlement};
@@ -135,27 +134,6 @@ async fn claimer(
         left.fetch_sub(i64::try_from(claimed.len())?, Ordering::SeqCst);
     }
     Ok(())
-}
-
-/// F15.
-pub(super) async fn torture(plan: Plan) -> Result<Outcome> {
-    let mut setup = Setup::base()
-        .lease(1500)
-        .retries(49)
-        .workers(plan.of(4, 12));
-    setup.keyed_percent = 100;
-    setup.groups.iter_mut().for_each(|group| {
-        group.fails_one_in = 10;
-        group.millis = 3;
-    });
-    let mut stand = Stand::under_load(&plan, "f15", setup).await?;
-    for _ in 0..plan.of(5, 300) {
-        stand.run_for(2.0).await?;
-        let nth = rand::rng().random_range(0..stand.workers.len());
-        stand.kill_worker(nth).await?;
-    }
-    stand.until_flows(30).await?;
-    stand.finish().await
 }
 
 /// F16.

@@ -1,5 +1,7 @@
 //! F17 and F18: clocks that are wrong, of workers and of the database.
 
+use std::collections::BTreeSet;
+
 use crate::Result;
 use crate::checker::quantile;
 use crate::clock::{mono_us, seconds, wall_us};
@@ -15,8 +17,16 @@ pub(super) async fn skewed_workers(plan: Plan) -> Result<Outcome> {
         .for_each(|group| group.fails_one_in = 0);
     let mut stand = Stand::start(&plan, "f17", setup).await?;
     stand.calm = true;
+    // By the clock of the database, whichever of the workers fires them: each tick once, and in time.
+    stand
+        .server
+        .run(include_str!("../sql/schedules.sql"))
+        .await?;
     for skew in ["+10m", "-10m", "+1h", "-1h"] {
-        let worker = stand.new_worker(&["faketime", "-m", "-f", skew])?;
+        let worker = stand.new_worker(&["faketime", "-m", "-f", skew]);
+        let worker = worker.map_err(|error| {
+            format!("faketime cannot be started ({error}): apt-get install faketime")
+        })?;
         stand.workers.push(worker);
     }
     stand.add_publisher()?;
@@ -30,7 +40,34 @@ pub(super) async fn skewed_workers(plan: Plan) -> Result<Outcome> {
     let lost = stand.count(0, |entry| {
         matches!(entry, Entry::LeaseLost { .. } | Entry::Stale { .. })
     });
+    let skews: BTreeSet<i64> = (stand.lines.iter())
+        .filter_map(|line| match &line.entry {
+            // To the minute: starting takes its time, too.
+            Entry::Up { role, ahead } if role == "worker" => Some((ahead + 30).div_euclid(60)),
+            _ => None,
+        })
+        .collect();
+    stand.inflicted(
+        "minutes that the workers' clocks are ahead",
+        format!("{skews:?}"),
+        "-60, -10, 10, 60",
+        skews == [-60, -10, 10, 60].into(),
+    );
     stand.expect("leases lost", lost.to_string(), "0", lost == 0);
+    for (schedule, ticks, twice, missing, early, late) in ticks(&stand).await? {
+        stand.expect(
+            format!("ticks of {schedule}"),
+            format!("{ticks}, {twice} twice, {missing} missing"),
+            "each once",
+            ticks > 5 && twice + missing == 0,
+        );
+        stand.speed(
+            format!("ticks of {schedule} are late by"),
+            format!("{early:.2} s to {late:.2} s"),
+            "<= 1 s, none early",
+            early >= 0.0 && late <= 1.0,
+        );
+    }
     stand.speed(
         "from commit to handler, p99",
         format!("{p99:.2} s"),
@@ -38,6 +75,14 @@ pub(super) async fn skewed_workers(plan: Plan) -> Result<Outcome> {
         p99 <= 1.0,
     );
     stand.finish().await
+}
+
+/// A schedule's ticks: how many, how many of them twice, how many missing, and by how many seconds they came late.
+type Ticks = (String, i64, i64, i64, f64, f64);
+
+async fn ticks(stand: &Stand) -> Result<Vec<Ticks>> {
+    let ticks = sqlx::query_as(include_str!("../sql/tick_errors.sql"));
+    Ok(ticks.fetch_all(stand.pool()).await?)
 }
 
 /// F18.

@@ -7,12 +7,13 @@ use crate::checker::quantile;
 use crate::clock::mono_us;
 use crate::ledger::{Entry, How};
 use crate::proxy::{Proxy, Toxics};
+use crate::server::PORT;
 use crate::stand::{Outcome, Plan, Setup, Stand};
 
 /// A run whose workers and publishers go through a proxy.
 async fn behind_a_proxy(plan: &Plan, name: &'static str, setup: Setup) -> Result<(Stand, Proxy)> {
     let mut stand = Stand::start(plan, name, setup).await?;
-    let proxy = Proxy::start(&stand.server.directory()?).await?;
+    let proxy = Proxy::start(stand.server.target(PORT)?).await?;
     stand.url = stand.server.url_at(proxy.port());
     stand.load().await?;
     Ok((stand, proxy))
@@ -20,7 +21,9 @@ async fn behind_a_proxy(plan: &Plan, name: &'static str, setup: Setup) -> Result
 
 /// F7.
 pub(super) async fn half_open(plan: Plan) -> Result<Outcome> {
-    let (mut stand, proxy) = behind_a_proxy(&plan, "f7", Setup::base()).await?;
+    // Of sessions that fell silent some generations are there at a time.
+    let setup = Setup::base().settings(&[("max_connections", "400")]);
+    let (mut stand, proxy) = behind_a_proxy(&plan, "f7", setup).await?;
     let (mut slowest, mut said) = (0.0_f64, 0);
     let times = plan.of(1, 20);
     for _ in 0..times {

@@ -1,4 +1,4 @@
-//! F26, F32 and F36: nobody is elected, nobody is rung for, and a server that forgets.
+//! F26 and F36: nobody is elected, and a server that forgets.
 
 use std::time::Duration;
 
@@ -7,7 +7,6 @@ use vulkan::Client;
 
 use crate::Result;
 use crate::clock::mono_us;
-use crate::ledger::Entry;
 use crate::stand::{Outcome, Plan, Setup, Stand};
 
 /// F26.
@@ -54,54 +53,6 @@ pub(super) async fn leaders(plan: Plan) -> Result<Outcome> {
         widest <= 5.0,
     );
     stand.expect("slots rolled", slots.to_string(), "> 1", slots > 1);
-    stand.finish().await
-}
-
-/// F32.
-pub(super) async fn notifications(plan: Plan) -> Result<Outcome> {
-    // As much as 16 lanes can.
-    let plan = Plan { rate: 1e6, ..plan };
-    let setup = Setup {
-        lanes: 16,
-        ..Setup::base().workers(2)
-    };
-    let mut stand = Stand::start(&plan, "f32", setup).await?;
-    stand.calm = true;
-    stand.least_load = None;
-    let long = plan.of(2.0, 30.0);
-    let (mut with, mut without) = (0, 0);
-    // In turns, so that whatever else the machine does falls on both.
-    for round in 0..4 {
-        stand.setup.listen = round % 2 == 0;
-        for _ in 0..stand.setup.workers {
-            stand.add_worker()?;
-        }
-        stand
-            .until("the workers to be ready", 60, |stand| stand.all_ready(true))
-            .await?;
-        let since = mono_us();
-        stand.add_publisher()?;
-        stand.run_for(long).await?;
-        let published = stand.count(since, |entry| matches!(entry, Entry::Ok { .. }));
-        stand.quiet().await?;
-        stand.drain().await?;
-        for worker in std::mem::take(&mut stand.workers) {
-            stand.end_worker(worker).await?;
-        }
-        *(if stand.setup.listen {
-            &mut with
-        } else {
-            &mut without
-        }) += published;
-    }
-    let loss = 100.0 - with as f64 / without as f64 * 100.0;
-    let rate = without as f64 / long / 2.0;
-    stand.speed(
-        "publishes lost to workers that are rung for",
-        format!("{loss:.0} % of {rate:.0}/s"),
-        "<= 5 %",
-        loss <= 5.0,
-    );
     stand.finish().await
 }
 

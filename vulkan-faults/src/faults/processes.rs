@@ -93,7 +93,7 @@ fn reclaims(stand: &Stand) -> (Vec<f64>, f64) {
 
 /// F2.
 pub(super) async fn zombie(plan: Plan) -> Result<Outcome> {
-    let lease = plan.of(1000, 2000);
+    let lease = plan.form(1000, 2000);
     let mut stand = Stand::under_load(&plan, "f2", Setup::base().lease(lease)).await?;
     let mut told = 0;
     let times = plan.of(3, 100);

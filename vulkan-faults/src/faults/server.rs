@@ -59,7 +59,7 @@ pub(super) async fn crashed(plan: Plan) -> Result<Outcome> {
 pub(super) async fn away(plan: Plan) -> Result<Outcome> {
     let mut stand = Stand::under_load(&plan, "f6", Setup::base()).await?;
     let (mut slowest, mut said) = (0.0_f64, 0);
-    let (times, long) = plan.of((1, 8.0), (10, 60.0));
+    let (times, long) = (plan.of(1, 10), plan.form(8.0, 60.0));
     let (mut busiest, mut grown) = (0.0_f64, 0.0_f64);
     for _ in 0..times {
         let memory: Vec<_> = stand.workers.iter().map(|worker| worker.memory()).collect();

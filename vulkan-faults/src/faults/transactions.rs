@@ -20,7 +20,7 @@ pub(super) async fn late_commits(plan: Plan) -> Result<Outcome> {
     };
     let mut stand = Stand::under_load(&plan, "f10", setup).await?;
     stand.calm = true;
-    let readers = plan.of(2, 5);
+    let readers = plan.form(2, 5);
     for nth in 0..readers {
         stand.add_reader(&format!("reader-{nth}"))?;
     }
@@ -184,7 +184,7 @@ pub(super) async fn held_xmin(plan: Plan) -> Result<Outcome> {
 pub(super) async fn scans(plan: Plan) -> Result<Outcome> {
     let mut stand = Stand::under_load(&plan, "f13", Setup::base()).await?;
     stand.calm = true;
-    let (rounds, long) = plan.of((2, 6), (7, 120));
+    let (rounds, long) = (plan.of(2, 7), plan.form(6, 120));
     let from = mono_us();
     let mut scans = tokio::task::JoinSet::new();
     for third in 0..3_u64 {

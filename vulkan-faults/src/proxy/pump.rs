@@ -1,9 +1,10 @@
 use std::future::pending;
+use std::pin::pin;
 use std::time::Duration;
 
 use rand::RngExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -16,6 +17,10 @@ const COMMIT: &[u8] = b"Q\0\0\0\x0bCOMMIT\0";
 /// How long a server that got a request may go on after its connection is reset, at most.
 const GOES_ON: Duration = Duration::from_millis(20);
 
+/// A session whose connection fell silent is ended by the server's kernel, as `Client::connect` has it set up: of one that
+/// is idle keepalives get no answer. The kernel of this machine would answer them for us.
+const KEPT_ALIVE: Duration = Duration::from_secs(50);
+
 /// How a connection ended.
 pub(super) enum Ended {
     /// By one of its ends.
@@ -24,31 +29,39 @@ pub(super) enum Ended {
     Cut,
     /// With a reset, at the end of a request.
     Reset { commit: bool },
+    /// Not, as far as its ends know.
+    Silent,
 }
 
 /// Forwards until either side ends. Returns how.
 pub(super) async fn forward(
     mut client: TcpStream,
-    mut server: UnixStream,
+    server: impl AsyncRead + AsyncWrite,
     number: usize,
     toxics: watch::Receiver<Toxics>,
 ) -> Ended {
     let ended = {
         let (from_client, to_client) = client.split();
-        let (from_server, to_server) = server.split();
-        let up = pump(from_client, to_server, toxics.clone(), true);
-        let down = pump(from_server, to_client, toxics.clone(), false);
+        let (from_server, to_server) = tokio::io::split(server);
+        let mut up = pin!(pump(from_client, to_server, toxics.clone(), true));
+        let mut down = pin!(pump(from_server, to_client, toxics.clone(), false));
         let mut silence = toxics.clone();
-        tokio::select! {
+        let ended = tokio::select! {
             biased;
-            // Neither end learns of it, for as long as the proxy lives.
-            () = silent(&mut silence, number) => pending().await,
-            ended = up => ended,
-            ended = down => ended,
+            () = silent(&mut silence, number) => Ended::Silent,
+            ended = &mut up => ended,
+            ended = &mut down => ended,
+        };
+        if matches!(ended, Ended::Silent) {
+            // Nothing passes any more, and for this long neither end learns of it.
+            sleep(KEPT_ALIVE).await;
         }
+        ended
     };
     match ended {
         Ended::Reset { .. } => _ = client.set_zero_linger(),
+        // The client's kernel knows of nothing.
+        Ended::Silent => pending().await,
         Ended::Closed | Ended::Cut => {
             let late = toxics.borrow().slow_close;
             sleep(late).await;

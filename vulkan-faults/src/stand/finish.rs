@@ -20,7 +20,7 @@ const TOLD: usize = 20;
 pub(crate) struct Outcome {
     pub(crate) fault: &'static str,
     pub(crate) title: &'static str,
-    pub(crate) form: &'static str,
+    pub(crate) form: String,
     /// The load that was held, in words.
     pub(crate) load: String,
     pub(crate) seconds: f64,
@@ -79,20 +79,11 @@ impl Stand {
         let mut rules = self.setup.rules();
         rules.may_die = self.may_die.clone();
         rules.read_all = std::mem::take(&mut self.read_all);
-        if let Some(keep) = &self.plan.keep {
-            let kept = keep.join(self.name);
-            let _ = std::fs::remove_dir_all(&kept);
-            std::fs::create_dir_all(&kept)?;
-            std::fs::write(kept.join("last.json"), serde_json::to_vec(&last)?)?;
-            std::fs::write(kept.join("rules.json"), serde_json::to_vec(&rules)?)?;
-            for file in std::fs::read_dir(self.ledger())? {
-                let file = file?;
-                std::fs::copy(file.path(), kept.join(file.file_name()))?;
-            }
-            if let Ok(directory) = self.server.directory() {
-                let _ = std::fs::copy(directory.join("server.log"), kept.join("server.log"));
-            }
-        }
+        std::fs::write(self.ledger().join("last.json"), serde_json::to_vec(&last)?)?;
+        std::fs::write(
+            self.ledger().join("rules.json"),
+            serde_json::to_vec(&rules)?,
+        )?;
         let lines = std::mem::take(&mut self.lines);
         let history = History::new(rules, last, lines);
         let anomalies = check(&history);
@@ -128,7 +119,7 @@ impl Stand {
         let outcome = Outcome {
             fault: self.name,
             title: "",
-            form: if self.plan.long { "long" } else { "short" },
+            form: self.plan.name(),
             load,
             seconds: seconds(mono_us() - self.begun),
             counts,

@@ -30,6 +30,7 @@ pub(crate) struct Setup {
     pub(crate) only_once: bool,
     pub(crate) lanes: usize,
     pub(crate) hold_ms: u64,
+    pub(crate) flaky_percent: u32,
 }
 
 impl Setup {
@@ -52,6 +53,7 @@ impl Setup {
             only_once: false,
             lanes: 8,
             hold_ms: 0,
+            flaky_percent: 0,
         }
     }
 
@@ -128,6 +130,7 @@ impl Setup {
             hold_ms: self.hold_ms,
             unprepared: self.unprepared,
             deed: Deed::Work,
+            flaky_percent: self.flaky_percent,
         }
     }
 

@@ -1,5 +1,6 @@
 //! A TCP proxy in front of the cluster, which can go deaf.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -37,9 +38,22 @@ struct Connection {
 
 impl Proxy {
     pub(crate) async fn start(directory: &Path) -> Self {
+        let socket = directory.join(".s.PGSQL.5432");
+        Self::start_to(async move || UnixStream::connect(&socket).await.unwrap().into_split()).await
+    }
+
+    /// In front of a server that listens on TCP.
+    pub(crate) async fn start_to_tcp(server: SocketAddr) -> Self {
+        Self::start_to(async move || TcpStream::connect(server).await.unwrap().into_split()).await
+    }
+
+    async fn start_to<R, W>(connect: impl AsyncFn() -> (R, W) + Send + 'static) -> Self
+    where
+        R: AsyncRead + Unpin + Send + 'static,
+        W: AsyncWrite + Unpin + Send + 'static,
+    {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let socket = directory.join(".s.PGSQL.5432");
         let deaf = watch::Sender::new(Deaf::default());
         let accepted = Arc::new(AtomicUsize::new(0));
         let mut task = JoinSet::new();
@@ -53,7 +67,7 @@ impl Proxy {
                     listens: Arc::default(),
                     deaf: told.clone(),
                 };
-                let server = UnixStream::connect(&socket).await.unwrap();
+                let server = connect().await;
                 connections.spawn(forward(client, server, connection));
             }
         });
@@ -102,9 +116,12 @@ impl Connection {
     }
 }
 
-async fn forward(client: TcpStream, server: UnixStream, connection: Connection) {
+async fn forward(
+    client: TcpStream,
+    (from_server, to_server): (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
+    connection: Connection,
+) {
     let (from_client, to_client) = client.into_split();
-    let (from_server, to_server) = server.into_split();
     tokio::join!(
         pump(from_client, to_server, connection.clone()),
         pump(from_server, to_client, connection),
