@@ -53,12 +53,7 @@ impl Story {
 
     pub(super) fn note(mut self, at: u64, entry: Entry) -> Self {
         let pid = self.pid;
-        self.lines.push(Line {
-            at,
-            wall: at,
-            pid,
-            entry,
-        });
+        self.lines.push(Line { at, pid, entry });
         self
     }
 

@@ -33,16 +33,13 @@ pub(super) async fn run(order: Work) -> Result<u8> {
     }
     let pen = Arc::new(Pen::open(&order.ledger, "worker")?);
     let client = match order.connections {
-        None if !order.unprepared => Client::connect(&order.url).await?,
-        many => Client::new(pool(&order.url, many.unwrap_or(10), order.unprepared).await?),
+        None => Client::connect(&order.url).await?,
+        Some(many) => Client::new(pool(&order.url, many).await?),
     };
     let mut builder = Worker::builder(client)
         .concurrency(order.slots)
         .grace(Duration::from_millis(order.grace_ms))
         .listen(order.listen);
-    if let Some(version) = &order.version {
-        builder = builder.version(version);
-    }
     for group in order.groups {
         let pen = Arc::clone(&pen);
         builder = builder.register(Handle { group, pen });

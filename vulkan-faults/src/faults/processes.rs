@@ -145,21 +145,28 @@ fn begun_late(stand: &Stand) -> usize {
     let mut lines: Vec<_> = stand.lines.iter().collect();
     lines.sort_by_key(|line| line.at);
     let (mut stopped, mut woken) = (HashMap::new(), HashMap::new());
-    let mut begun: HashMap<(&str, i64), Vec<(u64, u32)>> = HashMap::new();
+    let mut begun: HashMap<(&str, i64), Vec<(u64, u32, u32)>> = HashMap::new();
     let mut late = 0;
     for line in lines {
         match &line.entry {
             Entry::Signal { to, name } if name == "STOP" => _ = stopped.insert(*to, line.at),
             Entry::Signal { to, name } if name == "CONT" => _ = woken.insert(*to, line.at),
-            Entry::Start { group, offset, .. } => {
+            Entry::Start {
+                group,
+                offset,
+                attempt,
+                ..
+            } => {
                 let before = begun.entry((group, *offset)).or_default();
                 if let (Some(stop), Some(woke)) = (stopped.get(&line.pid), woken.get(&line.pid)) {
                     let soon = line.at < woke + 500_000;
-                    late += usize::from(
-                        soon && before.iter().any(|(at, by)| at > stop && *by != line.pid),
-                    );
+                    // A retry of what failed elsewhere meanwhile is its own by right.
+                    let was_begun = before
+                        .iter()
+                        .any(|(at, by, of)| at > stop && *by != line.pid && of >= attempt);
+                    late += usize::from(soon && was_begun);
                 }
-                before.push((line.at, line.pid));
+                before.push((line.at, line.pid, *attempt));
             }
             _ => {}
         }

@@ -5,8 +5,6 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Line {
     /// When, by the clock that all processes share, in microseconds.
     pub(crate) at: u64,
-    /// When, by the wall.
-    pub(crate) wall: u64,
     /// The process that says so.
     pub(crate) pid: u32,
     #[serde(flatten)]
