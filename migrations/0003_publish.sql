@@ -18,23 +18,25 @@ COMMENT ON TABLE vulkan.dedup IS 'The dedup ids published within their window, a
 CREATE FUNCTION vulkan.announce(stream_id integer) RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
-    setting CONSTANT text := 'vulkan.floor_' || stream_id;
-    floor   bigint;
-    held    boolean;
+    setting  CONSTANT text := 'vulkan.floor_' || stream_id;
+    floor    bigint := pg_sequence_last_value('vulkan.offset_seq');
+    standing text := current_setting(setting, true);
+    held     boolean;
 BEGIN
-    -- Once per transaction and stream; a rolled-back savepoint takes the lock and this setting with it.
-    IF coalesce(current_setting(setting, true), '') <> '' THEN
-        RETURN true;
-    END IF;
-    floor := pg_sequence_last_value('vulkan.offset_seq');
     IF floor IS NULL THEN
         RAISE EXCEPTION 'role "%" may not read the sequence vulkan.offset_seq', current_user
             USING ERRCODE = 'insufficient_privilege', HINT = 'Publishers need USAGE on it: without the newest offset nothing can be announced.';
     END IF;
+    -- One floor per transaction and stream, or a transaction that publishes much would fill the lock table. Anybody can set
+    -- a setting, so it says which floor, and not whether it is held: to lock it again costs next to nothing, and a
+    -- lower floor than the present one does no harm. A rolled-back savepoint takes lock and setting with it.
+    IF standing ~ '^[0-9]{1,18}$' THEN
+        floor := least(floor, standing::bigint);
+    END IF;
     held := pg_advisory_xact_lock_shared(
         1442840576 + (stream_id << 8) + ((floor >> 32) & 255)::integer,
         ((floor & 4294967295) - CASE WHEN floor & 2147483648 = 0 THEN 0 ELSE 4294967296 END)::integer) IS NOT NULL;
-    RETURN held AND set_config(setting, floor::text, true) IS NOT NULL;
+    RETURN held AND (floor::text = standing OR set_config(setting, floor::text, true) IS NOT NULL);
 END $$;
 COMMENT ON FUNCTION vulkan.announce(integer) IS 'Internal. Announces, until the transaction ends, that it may still write offsets above the present one to this stream. Must come before the offset is drawn. True, always.';
 
@@ -124,13 +126,24 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION vulkan.check_headers(jsonb) IS 'True if the document can be the headers of an event: an object of up to 64 entries and 16 KiB; else raises VK003.';
 
-CREATE FUNCTION vulkan.check_event(payload jsonb, headers jsonb, partition_key text) RETURNS boolean
+CREATE FUNCTION vulkan.check_time(deliver_at timestamptz) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+BEGIN
+    IF deliver_at NOT BETWEEN '0001-01-01Z' AND '9999-12-31Z' THEN
+        RAISE EXCEPTION 'nothing can be delivered at %', deliver_at
+            USING ERRCODE = 'VK003', HINT = 'Give a time between the years 1 and 9999, or NULL for at once.';
+    END IF;
+    RETURN true;
+END $$;
+COMMENT ON FUNCTION vulkan.check_time(timestamptz) IS 'True if something can be due at that time: the years 1 to 9999, with which every language can reckon; else raises VK003.';
+
+CREATE FUNCTION vulkan.check_event(payload jsonb, headers jsonb, partition_key text, deliver_at timestamptz DEFAULT NULL) RETURNS boolean
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN coalesce(vulkan.check_payload(payload), true) AND coalesce(vulkan.check_headers(headers), true)
-        AND coalesce(vulkan.check_key(partition_key), true);
+        AND coalesce(vulkan.check_key(partition_key), true) AND coalesce(vulkan.check_time(deliver_at), true);
 END $$;
-COMMENT ON FUNCTION vulkan.check_event(jsonb, jsonb, text) IS 'True if these can be the payload, headers and partition key of an event: see check_payload(), check_headers() and check_key(). Else raises VK003.';
+COMMENT ON FUNCTION vulkan.check_event(jsonb, jsonb, text, timestamptz) IS 'True if these can be the payload, headers, partition key and time of delivery of an event: see check_payload(), check_headers(), check_key() and check_time(). Else raises VK003.';
 
 CREATE FUNCTION vulkan.check_dedup(dedup_id text, dedup_window interval) RETURNS void
 LANGUAGE plpgsql IMMUTABLE AS $$
@@ -157,7 +170,7 @@ DECLARE
     to_stream CONSTANT integer := vulkan.stream_id(stream);
 BEGIN
     PERFORM vulkan.check_kind(kind);
-    PERFORM vulkan.check_event(payload, headers, partition_key);
+    PERFORM vulkan.check_event(payload, headers, partition_key, deliver_at);
     PERFORM vulkan.check_dedup(dedup_id, dedup_window);
     PERFORM vulkan.announce(to_stream);
     publish_once."offset" := nextval('vulkan.offset_seq');
@@ -203,8 +216,9 @@ BEGIN
     to_stream := vulkan.stream_id(stream);
     done := vulkan.check_kind(kind)
         AND ((pg_column_size(payload #> '{}') > 1000 OR octet_length(partition_key) > 1024
-             OR jsonb_typeof(headers) <> 'object' OR pg_column_size(headers #> '{}') > 500) IS NOT TRUE
-            OR vulkan.check_event(payload, headers, partition_key))
+             OR jsonb_typeof(headers) <> 'object' OR pg_column_size(headers #> '{}') > 500
+             OR deliver_at NOT BETWEEN '0001-01-01Z' AND '9999-12-31Z') IS NOT TRUE
+            OR vulkan.check_event(payload, headers, partition_key, deliver_at))
         AND vulkan.announce(to_stream);
     drawn := nextval('vulkan.offset_seq');
     INSERT INTO vulkan.events ("offset", deliver_at, stream_id, kind, partition_key, payload, headers)
@@ -247,8 +261,9 @@ BEGIN
         FROM unnest(kinds, payloads, partition_keys, publish_many.headers, deliver_ats)
             AS u(kind, payload, partition_key, headers, deliver_at)
         WHERE (pg_column_size(u.payload #> '{}') > 1000 OR octet_length(u.partition_key) > 1024
-             OR jsonb_typeof(u.headers) <> 'object' OR pg_column_size(u.headers #> '{}') > 500) IS NOT TRUE
-            OR vulkan.check_event(u.payload, u.headers, u.partition_key)
+             OR jsonb_typeof(u.headers) <> 'object' OR pg_column_size(u.headers #> '{}') > 500
+             OR u.deliver_at NOT BETWEEN '0001-01-01Z' AND '9999-12-31Z') IS NOT TRUE
+            OR vulkan.check_event(u.payload, u.headers, u.partition_key, u.deliver_at)
         RETURNING events."offset";
     ELSE
         RETURN QUERY SELECT vulkan.publish_many_once(to_stream, kinds, payloads, partition_keys, publish_many.headers, deliver_ats, dedup_ids, dedup_windows);
@@ -289,8 +304,9 @@ BEGIN
         FROM message m
         WHERE m.stands_at = m.o
           AND ((pg_column_size(m.payload #> '{}') > 1000 OR octet_length(m.partition_key) > 1024
-             OR jsonb_typeof(m.headers) <> 'object' OR pg_column_size(m.headers #> '{}') > 500) IS NOT TRUE
-            OR vulkan.check_event(m.payload, m.headers, m.partition_key))
+             OR jsonb_typeof(m.headers) <> 'object' OR pg_column_size(m.headers #> '{}') > 500
+             OR m.deliver_at NOT BETWEEN '0001-01-01Z' AND '9999-12-31Z') IS NOT TRUE
+            OR vulkan.check_event(m.payload, m.headers, m.partition_key, m.deliver_at))
         ORDER BY m.o
     )
     SELECT m.stands_at FROM message m ORDER BY m.nth;
@@ -309,19 +325,24 @@ DECLARE
     before    bigint;
 BEGIN
     IF TG_WHEN = 'BEFORE' THEN
-        -- The statement has drawn no offset yet.
+        -- The statement has drawn no offset yet. A load within a load leaves the outer's beginning as it is.
         PERFORM vulkan.announce(to_stream);
-        PERFORM set_config(setting, pg_sequence_last_value('vulkan.offset_seq')::text, true);
+        IF coalesce(current_setting(setting, true), '') = '' THEN
+            PERFORM set_config(setting, pg_sequence_last_value('vulkan.offset_seq')::text, true);
+        END IF;
     ELSE
         -- Looked at when all are there: what looks at each row as it comes would take COPY its batches. That others append
-        -- meanwhile does no harm: what they have committed is sound.
-        before := current_setting(setting)::bigint;
+        -- meanwhile does no harm: what they have committed is sound. Who sets the setting in between gets around this:
+        -- it is for mistakes, and no fence. An inner load has taken it away for the outer, which begins at its floor then.
+        before := coalesce(nullif(current_setting(setting, true), ''), current_setting('vulkan.floor_' || to_stream))::bigint;
         PERFORM vulkan.check_kind(e.kind) FROM vulkan.events e
         WHERE e.stream_id = to_stream AND e."offset" > before AND octet_length(e.kind) > 256;
-        PERFORM vulkan.check_event(e.payload, e.headers, e.partition_key) FROM vulkan.events e
+        PERFORM vulkan.check_event(e.payload, e.headers, e.partition_key, e.deliver_at) FROM vulkan.events e
         WHERE e.stream_id = to_stream AND e."offset" > before
           AND (pg_column_size(e.payload #> '{}') > 1000 OR octet_length(e.partition_key) > 1024
-               OR jsonb_typeof(e.headers) <> 'object' OR pg_column_size(e.headers #> '{}') > 500);
+               OR jsonb_typeof(e.headers) <> 'object' OR pg_column_size(e.headers #> '{}') > 500
+               OR e.deliver_at NOT BETWEEN '0001-01-01Z' AND '9999-12-31Z');
+        PERFORM set_config(setting, '', true);
         -- Not before the rows: who falls asleep during a long load is to be woken, too.
         PERFORM vulkan.ring(to_stream);
     END IF;

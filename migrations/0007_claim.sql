@@ -40,8 +40,8 @@ BEGIN
     IF g.paused_at IS NOT NULL OR room < 1 THEN
         RETURN;
     END IF;
-    -- Losing a claim in a server crash repeats messages, and loses none.
-    PERFORM set_config('synchronous_commit', 'off', true);
+    -- Losing a claim in a server crash repeats messages, and loses none. What the caller's transaction wrote before is another matter.
+    PERFORM set_config('synchronous_commit', 'off', true) WHERE pg_current_xact_id_if_assigned() IS NULL;
     IF g.limited THEN
         RETURN QUERY SELECT * FROM vulkan.claim_limited(g.group_id, worker, room, max_lanes, take_solo, max_bytes);
         RETURN;

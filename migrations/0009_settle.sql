@@ -28,8 +28,12 @@ BEGIN
         RAISE EXCEPTION 'the arrays of settle differ in length or hold an unknown outcome'
             USING ERRCODE = 'VK003', HINT = 'Outcomes are done, progress, running, retry, dead, snooze and release.';
     END IF;
+    IF interval '1000 years' < ANY (delays) THEN
+        RAISE EXCEPTION 'a delay of % is too long', (SELECT max(d) FROM unnest(delays) d)
+            USING ERRCODE = 'VK003', HINT = 'Use one of up to 1000 years, or end the message as dead.';
+    END IF;
     -- Losing a settlement in a server crash repeats messages, and loses none.
-    PERFORM set_config('synchronous_commit', 'off', true);
+    PERFORM set_config('synchronous_commit', 'off', true) WHERE pg_current_xact_id_if_assigned() IS NULL;
     -- The latch comes before any row lock, here as everywhere, and before the group is read: what it binds
     -- can change until then.
     IF EXISTS (SELECT FROM unnest(lanes) l WHERE l IS NOT NULL) THEN
@@ -85,7 +89,8 @@ COMMENT ON FUNCTION vulkan.settle(integer, bigint[], bigint[], bigint[], bigint[
 Unkeyed outcomes: done; retry (dead at the last attempt); dead; snooze and release (no attempt spent); running (it stays mine under a lease of its own, with the same token).
 A lane takes one item: done or progress at an offset say that its run is done up to there, and that the lane is given back or kept; the other outcomes concern the message at the offset, and everything of the run before it is done.
 A message that was asked to stop by cancel() ends done or dead: any outcome but done, progress and running becomes dead.
-Returns a row for each item that did not simply end done: its verdict: ready, dead, running or stale. stale: somebody else holds it by now, and nothing was changed.';
+Returns a row for each item that did not simply end done: its verdict: ready, dead, running or stale. stale: somebody else holds it by now, and nothing was changed.
+Begins a transaction that commits asynchronously: write and publish in the same one only before it, or in another.';
 
 CREATE TYPE vulkan.message_report AS (
     o        bigint,

@@ -5,7 +5,7 @@ RETURNS TABLE (group_id integer, event_offset bigint, token bigint)
 LANGUAGE plpgsql ROWS 10 AS $$
 #variable_conflict use_column
 BEGIN
-    PERFORM set_config('synchronous_commit', 'off', true);
+    PERFORM set_config('synchronous_commit', 'off', true) WHERE pg_current_xact_id_if_assigned() IS NULL;
     -- Past what a settlement holds: it waits for nobody, so it deadlocks with nobody.
     UPDATE vulkan.exceptions x SET lease_until = clock_timestamp() + g.lease
     FROM unnest(group_ids, offsets, tokens, lanes) AS u(group_id, o, token, lane)
@@ -39,7 +39,7 @@ BEGIN
           SELECT c.token = u.token AND c.settled_at IS NULL FROM vulkan.claims c
           WHERE c.group_id = u.group_id AND c.hi >= u.o ORDER BY c.hi LIMIT 1), false));
 END $$;
-COMMENT ON FUNCTION vulkan.extend(integer[], bigint[], bigint[], bigint[]) IS 'Extends the leases of messages still in work, by their group''s lease from now: arrays of group, offset, token, and lane (NULL unless keyed). Returns those whose lease is lost: their settlement will be stale, so their handlers may as well stop.';
+COMMENT ON FUNCTION vulkan.extend(integer[], bigint[], bigint[], bigint[]) IS 'Extends the leases of messages still in work, by their group''s lease from now: arrays of group, offset, token, and lane (NULL unless keyed). Returns those whose lease is lost: their settlement will be stale, so their handlers may as well stop. Call it in a transaction of its own, or after what you write: it commits asynchronously.';
 
 CREATE FUNCTION vulkan.reap_messages(claim vulkan.claims, g vulkan.groups, lost boolean) RETURNS integer
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
@@ -48,7 +48,9 @@ DECLARE
     freed     integer;
 BEGIN
     INSERT INTO vulkan.exceptions (group_id, "offset", status, attempts, token, solo, claimed_at, worker, last_error)
-    SELECT g.group_id, e."offset", CASE WHEN (lost AND g.max_attempts = 1) OR n.note IS NOT NULL THEN 'dead' ELSE 'ready' END, lost::integer,
+    -- One of many, and who took the worker with it is not known: none of them is dead of it.
+    SELECT g.group_id, e."offset", CASE WHEN n.note IS NOT NULL THEN 'dead' ELSE 'ready' END,
+           CASE WHEN n.note IS NOT NULL THEN lost::integer ELSE least(lost::integer, g.max_attempts - 1) END,
            nextval('vulkan.token_seq'), lost, claim.claimed_at, claim.worker,
            nullif(concat_ws('; ', n.note, CASE WHEN lost THEN format('the lease of worker "%s" expired', claim.worker) END), '')
     FROM vulkan.events e
@@ -63,7 +65,7 @@ BEGIN
     END IF;
     RETURN freed;
 END $$;
-COMMENT ON FUNCTION vulkan.reap_messages(vulkan.claims, vulkan.groups, boolean) IS 'Internal. Turns the messages of an open claim''s range into exceptions: lost with its lease, so the attempt counts, or only taken back by a replay. The caller holds the claim''s row.';
+COMMENT ON FUNCTION vulkan.reap_messages(vulkan.claims, vulkan.groups, boolean) IS 'Internal. Turns the messages of an open claim''s range into exceptions: lost with its lease, so the attempt counts unless it was the only one, or only taken back by a replay. The caller holds the claim''s row.';
 
 CREATE FUNCTION vulkan.reap_claim(claim vulkan.claims, g vulkan.groups, lost boolean) RETURNS integer
 LANGUAGE plpgsql AS $$
@@ -107,8 +109,10 @@ LANGUAGE plpgsql AS $$
 DECLARE
     freed integer;
 BEGIN
+    -- Only who was alone is dead of a lost lease: another one may have taken the worker with it.
     UPDATE vulkan.exceptions x
-    SET status = CASE WHEN x.attempts >= g.max_attempts OR n.note IS NOT NULL THEN 'dead' ELSE 'ready' END, token = nextval('vulkan.token_seq'),
+    SET status = CASE WHEN (x.attempts >= g.max_attempts AND x.solo) OR n.note IS NOT NULL THEN 'dead' ELSE 'ready' END, token = nextval('vulkan.token_seq'),
+        attempts = CASE WHEN x.solo OR n.note IS NOT NULL THEN x.attempts ELSE least(x.attempts, g.max_attempts - 1) END,
         solo = true, run_at = clock_timestamp(), lease_until = NULL, updated_at = clock_timestamp(),
         last_error = concat_ws('; ', n.note, format('the lease of worker "%s" expired', x.worker))
     FROM unnest(group_ids, offsets) AS u(group_id, o) JOIN vulkan.groups g USING (group_id)
@@ -139,7 +143,13 @@ BEGIN
     )
     SELECT array_agg(l.key_hash), array_agg(l.token), array_agg(l.straggler),
            array_agg(coalesce(l.straggler, first."offset", l.through)),
-           array_agg(CASE WHEN coalesce(l.straggler, first."offset") IS NULL THEN 'done' ELSE 'retry' END),
+           array_agg(CASE WHEN coalesce(l.straggler, first."offset") IS NULL THEN 'done'
+                          -- Dead of a lost lease is only who was alone.
+                          WHEN coalesce(story.attempts, 0) + 1 >= g.max_attempts
+                               AND NOT CASE WHEN l.straggler IS NULL THEN l.solo ELSE coalesce(story.solo, false) END
+                               AND NOT EXISTS (SELECT FROM vulkan.cancel_requests c
+                                               WHERE c.group_id = g.group_id AND c."offset" = coalesce(l.straggler, first."offset")) THEN 'release'
+                          ELSE 'retry' END),
            array_agg(format('the lease of worker "%s" expired', l.worker))
     INTO keys, tokens, late, firsts, outcomes, errors
     FROM expired l
@@ -149,7 +159,9 @@ BEGIN
         WHERE e.stream_id = g.stream_id AND hashtextextended(e.partition_key, 0) = l.key_hash AND e.partition_key IS NOT NULL
           AND e."offset" > l.head AND e."offset" <= l.through AND coalesce(x.status, 'ready') = 'ready'
           AND (g.unfiltered OR vulkan.is_message(g.group_id, e."offset", e.kind, e.headers))
-        ORDER BY e."offset" LIMIT 1) first ON true;
+        ORDER BY e."offset" LIMIT 1) first ON true
+    LEFT JOIN LATERAL (SELECT x.attempts, x.solo FROM vulkan.exceptions x
+                       WHERE x.group_id = g.group_id AND x."offset" = coalesce(l.straggler, first."offset") LIMIT 1) story ON true;
     IF keys IS NULL THEN
         RETURN 0;
     END IF;
@@ -186,7 +198,7 @@ BEGIN
     claims := 0;
     exceptions := 0;
     lanes := 0;
-    PERFORM set_config('synchronous_commit', 'off', true);
+    PERFORM set_config('synchronous_commit', 'off', true) WHERE pg_current_xact_id_if_assigned() IS NULL;
     -- Latches first and in order, before any row lock: a settlement takes them the same way.
     FOR g IN SELECT x.* FROM vulkan.groups x
              WHERE (SELECT true FROM vulkan.keys l WHERE l.group_id = x.group_id AND l.status = 'processing'
@@ -260,7 +272,7 @@ BEGIN
     PERFORM vulkan.forget_keys();
     RETURN NEXT;
 END $$;
-COMMENT ON FUNCTION vulkan.reap(interval, integer) IS 'Gives back what the lost leases of all groups hold: the attempt counts, the error names whose lease it was, and it is handed out alone. look_back bounds how old a lost lease may be (NULL: any age), which keeps the look cheap while old snapshots are held. Any number of callers may call it at any time, in a transaction of its own: it keeps the latches of groups to its end.';
+COMMENT ON FUNCTION vulkan.reap(interval, integer) IS 'Gives back what the lost leases of all groups hold: the attempt counts, the error names whose lease it was, and it is handed out alone. A message at its last attempt is dead of that only if it was handed out alone, else it has one more: any of its mates may have taken the worker with it. look_back bounds how old a lost lease may be (NULL: any age), which keeps the look cheap while old snapshots are held. Any number of callers may call it at any time, in a transaction of its own: it keeps the latches of groups to its end.';
 
 CREATE FUNCTION vulkan.look(group_ids integer[])
 RETURNS TABLE (group_id integer, due boolean, pending boolean, next_at timestamptz, limited boolean)

@@ -17,7 +17,7 @@ CREATE TABLE vulkan.schedules (
     catch_up      integer NOT NULL DEFAULT 100 CHECK (catch_up BETWEEN 1 AND 10000),
     revision      bigint NOT NULL DEFAULT nextval('vulkan.token_seq'),
     since         timestamptz NOT NULL DEFAULT clock_timestamp(),
-    next_at       timestamptz,
+    next_at       timestamptz CHECK (vulkan.check_time(next_at)),
     last_at       timestamptz,
     last_offset   bigint,
     paused_at     timestamptz,
@@ -80,7 +80,8 @@ BEGIN
     PERFORM vulkan.check_kind(kind);
     PERFORM vulkan.check_event(payload, NULL, partition_key);
     PERFORM vulkan.check_schedule(schedule, cron, every, time_zone, missed, grace, catch_up, headers);
-    PERFORM vulkan.check_event(NULL, headers, NULL);
+    -- As they will be: what passes here must not fail at each tick.
+    PERFORM vulkan.check_headers(vulkan.tick_headers(headers, schedule, '2000-01-01 00:00:00.000001Z'));
     INSERT INTO vulkan.schedules (name, stream_id, kind, payload, cron, every, time_zone, missed, grace, catch_up, partition_key, headers, since, next_at)
     VALUES (schedule, to_stream, put_schedule.kind, put_schedule.payload, put_schedule.cron, put_schedule.every,
             put_schedule.time_zone, put_schedule.missed, put_schedule.grace, put_schedule.catch_up,
@@ -265,12 +266,18 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION vulkan.fire_schedule(text, bigint, timestamptz, timestamptz[], timestamptz) IS 'Fires a schedule that is due at that time, and moves it on to its next tick, in one transaction: of any number of callers one does it, and who dies before COMMIT has done nothing. For cron, ticks are those from the one due up to now (the newest at_once of due_schedules() are enough), and next_tick is the one after them; for a fixed interval both are computed here. The policy for missed ticks decides which are published. Returns their offsets, which may be none; NULL where another was faster, or the schedule was changed or paused. Raises VK003.';
 
+CREATE FUNCTION vulkan.tick_headers(headers jsonb, schedule text, tick timestamptz) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT coalesce(headers, '{}') || jsonb_build_object('vulkan-schedule', schedule, 'vulkan-scheduled-at',
+        regexp_replace(to_char(tick AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '\.0+Z$', 'Z'))
+$$;
+COMMENT ON FUNCTION vulkan.tick_headers(jsonb, text, timestamptz) IS 'Internal. The headers of a tick''s event: those of its schedule, and of which and for when it is.';
+
 CREATE FUNCTION vulkan.publish_tick(s vulkan.schedules, tick timestamptz) RETURNS bigint
 LANGUAGE plpgsql AS $$
 BEGIN
     RETURN vulkan.publish((SELECT t.name FROM vulkan.streams t WHERE t.stream_id = s.stream_id), s.kind, s.payload, s.partition_key,
-        coalesce(s.headers, '{}') || jsonb_build_object('vulkan-schedule', s.name, 'vulkan-scheduled-at',
-            regexp_replace(to_char(tick AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '\.0+Z$', 'Z')));
+        vulkan.tick_headers(s.headers, s.name, tick));
 END $$;
 COMMENT ON FUNCTION vulkan.publish_tick(vulkan.schedules, timestamptz) IS 'Internal. Publishes the event of a tick. Its headers say of which schedule (vulkan-schedule), and for when (vulkan-scheduled-at, RFC 3339 in UTC).';
 

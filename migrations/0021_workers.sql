@@ -52,7 +52,7 @@ BEGIN
             USING ERRCODE = 'VK003', HINT = 'Use a shorter one.';
     END IF;
     -- A beat that a crash of the server loses is followed by the next.
-    PERFORM set_config('synchronous_commit', 'off', true);
+    PERFORM set_config('synchronous_commit', 'off', true) WHERE pg_current_xact_id_if_assigned() IS NULL;
     -- What does not change is not written: the row stays small, and no index hears of it.
     UPDATE vulkan.workers w
     SET seen_at = at, state = worker_beat.state, slots_used = worker_beat.slots_used, stuck_handlers = worker_beat.stuck_handlers,

@@ -52,7 +52,7 @@ LANGUAGE sql IMMUTABLE AS $$
            -- The sequence for loads, which draw their offsets from it by a default. Nothing that was published can be read.
            '{SELECT ON vulkan.streams, SELECT ON vulkan.meta, USAGE ON SEQUENCE vulkan.offset_seq}',
            '{stream_id, publish, publish_once, publish_many, events_of,
-             check_kind, check_key, check_payload, check_headers, check_event, check_dedup, is_deep}'
+             check_kind, check_key, check_time, check_payload, check_headers, check_event, check_dedup, is_deep}'
     UNION ALL
     SELECT 'worker', l.tables || '{SELECT ON vulkan.events}'::text[],
            l.functions || '{create_stream, create_group, alter_group, set_binding, set_limits, set_breaker, declare_options, resolve_position,
@@ -181,6 +181,8 @@ BEGIN
     END IF;
     UPDATE vulkan.meta m SET role_prefix = create_roles.role_prefix WHERE m.role_prefix IS DISTINCT FROM create_roles.role_prefix;
     PERFORM vulkan.grant_roles();
+    -- What a later migration makes is nobody's until grant_roles() says whose, from its first moment on.
+    EXECUTE format('ALTER DEFAULT PRIVILEGES FOR ROLE %I REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC', role_prefix || '_owner');
 END $$;
 COMMENT ON FUNCTION vulkan.create_roles(text) IS 'Gives this database its roles: PREFIX_owner, which nobody logs in as and to which the schema is handed over; PREFIX_migrator, whose members migrate; PREFIX_publisher, PREFIX_worker, PREFIX_operator, PREFIX_reader. Grant them to the roles that log in. Roles that are there are taken; databases with the same prefix share them. Call it again after anything was changed by hand. For a superuser, or the owner of the schema if it may create roles, or if the roles are there and it is a member of PREFIX_owner. Raises VK003.';
 
@@ -191,7 +193,9 @@ DECLARE
     owner_oid CONSTANT oid := to_regrole(quote_ident(new_owner));
     item      text;
 BEGIN
-    IF NOT pg_has_role(current_user, owner_oid, 'MEMBER') THEN
+    -- From 16 on, who makes a role may give it away, and need not have what it has.
+    IF CASE WHEN current_setting('server_version_num')::integer < 160000 THEN NOT pg_has_role(current_user, owner_oid, 'MEMBER')
+            ELSE NOT pg_has_role(current_user, owner_oid, 'SET') OR NOT pg_has_role(current_user, owner_oid, 'USAGE') END THEN
         EXECUTE format('GRANT %I TO %I', new_owner, current_user);
     END IF;
     IF (SELECT n.nspowner <> owner_oid FROM pg_namespace n WHERE n.nspname = 'vulkan') THEN

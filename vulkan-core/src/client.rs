@@ -4,7 +4,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgPool};
 use tokio::time::timeout;
 
-use crate::detach::{silent, to_the_end};
+use crate::detach::{answered, silent, to_the_end};
 use crate::error::Error;
 use crate::silence::Silence;
 use crate::warm::Warm;
@@ -81,7 +81,7 @@ impl Client {
             })
             .after_connect(|connection, _| {
                 Box::pin(async move {
-                    sqlx::query(include_str!("../queries/not_for_ever.sql"))
+                    sqlx::query(include_str!("../queries/connected.sql"))
                         .execute(connection)
                         .await?;
                     Ok(())
@@ -130,16 +130,15 @@ impl Client {
     /// [`Error::Name`] if the name is not valid.
     pub async fn create_stream(&self, name: &str) -> Result<i32, Error> {
         vulkan_names::check_name(vulkan_names::Subject::Stream, name)?;
-        let (pool, name) = (self.pool.clone(), name.to_owned());
-        to_the_end(async move {
-            Ok(
+        let name = name.to_owned();
+        let id = answered(self, |connection| {
+            Box::pin(
                 sqlx::query_scalar(include_str!("../queries/create_stream.sql"))
                     .bind(name)
-                    .fetch_one(&pool)
-                    .await?,
+                    .fetch_one(connection),
             )
-        })
-        .await
+        });
+        Ok(id.await?)
     }
 
     /// The id of a stream.
@@ -148,13 +147,14 @@ impl Client {
     ///
     /// [`Error::UnknownStream`] if there is none of that name.
     pub async fn stream_id(&self, name: &str) -> Result<i32, Error> {
-        let (pool, name) = (self.pool.clone(), name.to_owned());
-        to_the_end(async move {
-            Ok(sqlx::query_scalar(include_str!("../queries/stream_id.sql"))
-                .bind(name)
-                .fetch_one(&pool)
-                .await?)
-        })
-        .await
+        let name = name.to_owned();
+        let id = answered(self, |connection| {
+            Box::pin(
+                sqlx::query_scalar(include_str!("../queries/stream_id.sql"))
+                    .bind(name)
+                    .fetch_one(connection),
+            )
+        });
+        Ok(id.await?)
     }
 }

@@ -4,12 +4,17 @@ use std::time::Duration;
 
 use sqlx::postgres::types::PgInterval;
 
+/// A thousand years, in microseconds: further from now there are no timestamps.
+const LONGEST: i64 = 1000 * 365 * 86_400_000_000;
+
 /// To the microsecond; longer than Postgres can hold is as long as it can.
 pub(crate) fn interval(duration: Duration) -> PgInterval {
     PgInterval {
         months: 0,
         days: 0,
-        microseconds: i64::try_from(duration.as_micros()).unwrap_or(i64::MAX),
+        microseconds: i64::try_from(duration.as_micros())
+            .unwrap_or(i64::MAX)
+            .min(LONGEST),
     }
 }
 

@@ -27,6 +27,9 @@ async fn migrate(connection: &mut PgConnection) -> Result<(), Error> {
     sqlx::raw_sql(include_str!("../queries/act_as_owner.sql"))
         .execute(&mut *connection)
         .await?;
+    sqlx::raw_sql(include_str!("../queries/migrating.sql"))
+        .execute(&mut *connection)
+        .await?;
     let migrated = MIGRATOR.run_direct(None, connection, false).await;
     migrated.map_err(Error::Migrate)
 }

@@ -60,6 +60,7 @@ mod tx;
 /// Effects in a `Tx` while processes are killed in mid-transaction.
 mod tx_killed;
 /// Connections that fall silent while an answer is on its way.
+#[cfg(target_os = "linux")]
 mod unread;
 
 /// Handlers made of closures, and workers that run until dropped.

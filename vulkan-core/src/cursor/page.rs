@@ -5,7 +5,7 @@ use sqlx::types::Json;
 
 use super::event::LogEvent;
 use crate::client::Client;
-use crate::detach::to_the_end;
+use crate::detach::answered;
 use crate::error::Error;
 
 /// How many events a page holds at most: enough to make the round trip cheap, few enough to hold.
@@ -35,15 +35,15 @@ pub(super) async fn read(
     after: i64,
     group_id: Option<i32>,
 ) -> Result<Option<Page>, Error> {
-    let pool = client.pool().clone();
-    let rows: Vec<Row> = to_the_end(async move {
-        sqlx::query_as(include_str!("../../queries/read_events.sql"))
-            .bind(stream_id)
-            .bind(after)
-            .bind(PAGE)
-            .bind(group_id)
-            .fetch_all(&pool)
-            .await
+    let rows: Vec<Row> = answered(client, move |connection| {
+        Box::pin(
+            sqlx::query_as(include_str!("../../queries/read_events.sql"))
+                .bind(stream_id)
+                .bind(after)
+                .bind(PAGE)
+                .bind(group_id)
+                .fetch_all(connection),
+        )
     })
     .await?;
     let Some(up_to) = rows.first().map(|row| row.up_to) else {

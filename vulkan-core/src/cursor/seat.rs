@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::client::Client;
-use crate::detach::to_the_end;
+use crate::detach::{ANSWER, answered, answered_or, to_the_end};
 use crate::error::Error;
 
 /// What one reader of a group holds, or asks for: the lease that makes it the active one.
@@ -75,13 +75,17 @@ impl Seat {
             if seat.closed.is_cancelled() {
                 return Ok(None);
             }
-            Ok(
-                sqlx::query_as(include_str!("../../queries/take_cursor.sql"))
-                    .bind(seat.group_id)
-                    .bind(&seat.name)
-                    .fetch_optional(seat.client.pool())
-                    .await?,
-            )
+            let asker = seat.clone();
+            let taken = answered(&seat.client, move |connection| {
+                Box::pin(async move {
+                    sqlx::query_as(include_str!("../../queries/take_cursor.sql"))
+                        .bind(asker.group_id)
+                        .bind(&asker.name)
+                        .fetch_optional(connection)
+                        .await
+                })
+            });
+            Ok(taken.await?)
         })
         .await
     }
@@ -91,11 +95,16 @@ impl Seat {
         let seat = self.clone();
         to_the_end(async move {
             let _asking = seat.asking.lock().await;
-            sqlx::query(include_str!("../../queries/release_cursor.sql"))
-                .bind(seat.group_id)
-                .bind(term)
-                .execute(seat.client.pool())
-                .await?;
+            let group_id = seat.group_id;
+            let released = answered(&seat.client, move |connection| {
+                Box::pin(
+                    sqlx::query(include_str!("../../queries/release_cursor.sql"))
+                        .bind(group_id)
+                        .bind(term)
+                        .execute(connection),
+                )
+            });
+            released.await?;
             Ok(())
         })
         .await
@@ -109,7 +118,10 @@ impl Seat {
 
     pub(super) async fn commit(self: &Arc<Self>, offset: i64) -> Result<i64, Error> {
         let seat = self.clone();
-        to_the_end(async move { seat.commit_in(seat.client.pool(), offset).await }).await
+        answered_or(ANSWER, &self.client, move |connection| {
+            Box::pin(async move { seat.commit_in(connection, offset).await })
+        })
+        .await
     }
 
     pub(super) async fn commit_in<'e>(

@@ -8,7 +8,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::event::LogEvent;
 use super::page;
 use crate::client::Client;
-use crate::detach::to_the_end;
+use crate::detach::answered;
 use crate::error::Error;
 use crate::position::{Arguments, Position};
 use crate::wake::Bell;
@@ -76,21 +76,20 @@ impl Client {
     }
 
     pub(super) async fn resolve(&self, stream: &str, position: Position) -> Result<i64, Error> {
-        let (pool, stream) = (self.pool().clone(), stream.to_owned());
-        to_the_end(async move {
-            let arguments = Arguments::from(position);
-            Ok(
+        let stream = stream.to_owned();
+        let arguments = Arguments::from(position);
+        let resolved = answered(self, move |connection| {
+            Box::pin(
                 sqlx::query_scalar(include_str!("../../queries/resolve_position.sql"))
                     .bind(stream)
                     .bind(arguments.offset)
                     .bind(arguments.time)
                     .bind(arguments.position)
                     .bind(arguments.group)
-                    .fetch_one(&pool)
-                    .await?,
+                    .fetch_one(connection),
             )
-        })
-        .await
+        });
+        Ok(resolved.await?)
     }
 }
 

@@ -3,12 +3,12 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use sqlx::FromRow;
 use sqlx::types::Json;
+use sqlx::{Connection, FromRow};
 use vulkan_names::{Subject, check_name};
 
 use crate::client::Client;
-use crate::detach::to_the_end;
+use crate::detach::{ANSWER, answered_or};
 use crate::error::Error;
 use crate::group::{GroupOptions, OnDead};
 
@@ -68,27 +68,29 @@ impl Client {
         worker: &str,
     ) -> Result<Declared, Error> {
         check_name(Subject::Group, group)?;
-        let (pool, stream, group) = (self.pool().clone(), stream.to_owned(), group.to_owned());
+        let (stream, group) = (stream.to_owned(), group.to_owned());
         let (version, worker) = (version.map(str::to_owned), worker.to_owned());
-        to_the_end(async move {
-            let declared = json(&options);
-            // In one transaction: no worker meets a new group without its bindings.
-            let mut tx = pool.begin().await?;
-            let group_id = options.create(&stream, &group, &mut tx).await?;
-            let row: Row = sqlx::query_as(include_str!("../../queries/declare_options.sql"))
-                .bind(stream)
-                .bind(group)
-                .bind(Json(declared))
-                .bind(version)
-                .bind(worker)
-                .fetch_one(&mut *tx)
-                .await?;
-            tx.commit().await?;
-            Ok(Declared {
-                group_id,
-                applied: row.applied,
-                standing_version: row.standing_version,
-                differences: row.differences.0,
+        answered_or(ANSWER, self, move |connection| {
+            Box::pin(async move {
+                let declared = json(&options);
+                // In one transaction: no worker meets a new group without its bindings.
+                let mut tx = connection.begin().await?;
+                let group_id = options.create(&stream, &group, &mut tx).await?;
+                let row: Row = sqlx::query_as(include_str!("../../queries/declare_options.sql"))
+                    .bind(stream)
+                    .bind(group)
+                    .bind(Json(declared))
+                    .bind(version)
+                    .bind(worker)
+                    .fetch_one(&mut *tx)
+                    .await?;
+                tx.commit().await?;
+                Ok(Declared {
+                    group_id,
+                    applied: row.applied,
+                    standing_version: row.standing_version,
+                    differences: row.differences.0,
+                })
             })
         })
         .await

@@ -1,5 +1,5 @@
 use crate::client::Client;
-use crate::detach::to_the_end;
+use crate::detach::answered;
 use crate::error::Error;
 
 impl Client {
@@ -10,13 +10,10 @@ impl Client {
     ///
     /// [`Error::Database`]; whatever was left undone is done by the next call.
     pub async fn maintain(&self) -> Result<(), Error> {
-        let pool = self.pool().clone();
-        to_the_end(async move {
-            sqlx::query(include_str!("../../queries/maintain.sql"))
-                .execute(&pool)
-                .await?;
-            Ok(())
+        answered(self, |connection| {
+            Box::pin(sqlx::query(include_str!("../../queries/maintain.sql")).execute(connection))
         })
-        .await
+        .await?;
+        Ok(())
     }
 }

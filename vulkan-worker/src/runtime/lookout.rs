@@ -180,7 +180,11 @@ impl Lookout {
                         group: None,
                         error: Some(&error),
                     });
-                    tokio::time::sleep(patience.delay()).await;
+                    // The bell may still tell what cannot be looked for.
+                    tokio::select! {
+                        streams = bell.rung() => self.ring(&streams),
+                        () = tokio::time::sleep(patience.delay()) => {}
+                    }
                     continue;
                 }
             };

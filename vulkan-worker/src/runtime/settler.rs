@@ -78,6 +78,7 @@ impl<S> Settler<S> {
     async fn report(&self, due: &Due) {
         let mut patience = Patience::new();
         let mut refusals = 0;
+        let mut unanswered = false;
         loop {
             let asked = Instant::now();
             let span = self.group.traces.settling();
@@ -90,12 +91,15 @@ impl<S> Settler<S> {
                 Ok(verdicts) => {
                     self.group.answered(DatabaseCall::Settle);
                     let stale = self.group.ledger.settled(due, &verdicts);
+                    // Tried before, it may have got through: what is stale now is then by itself.
+                    let stale = if unanswered { 0 } else { stale };
                     self.settled(&due.settlement, &verdicts, stale, asked.elapsed());
                     return;
                 }
                 Err(error) => {
                     self.group.trouble(DatabaseCall::Settle, &error);
                     refusals += u32::from(!error.is_transient());
+                    unanswered |= error.is_transient();
                     if refusals == REFUSALS {
                         return self.report_singly(due).await;
                     }
@@ -183,10 +187,10 @@ impl<S> Settler<S> {
 }
 
 /// Waits for claims that are done, and a while for more of them: one settlement does for all. Where there is a limit,
-/// it may wait for each; and where there is one attempt only, what is done but not settled would be dead after a crash.
+/// it may wait for each.
 async fn some_done<S>(group: &Group<S>) {
     group.ledger.done.notified().await;
-    if !group.limited.load(Ordering::Relaxed) && group.max_attempts() > 1 {
+    if !group.limited.load(Ordering::Relaxed) {
         tokio::time::sleep(TOGETHER).await;
     }
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
+use sqlx::{Connection, PgPool};
 use vulkan::Client;
 
 use crate::support::{TestDb, within};
@@ -77,4 +77,36 @@ fn a_client_may_outlive_its_runtime() {
     });
     drop(runtime);
     drop(client);
+}
+
+/// A call that nobody waits for any more must not be carried out when a lock that it waits for is let go, perhaps much later.
+#[tokio::test]
+async fn a_call_whose_client_is_gone_is_given_up_by_the_server() {
+    let db = TestDb::new().await;
+    let mut holder = db.connect().await;
+    let mut holder = holder.begin().await.unwrap();
+    sqlx::query("LOCK TABLE vulkan.groups IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut *holder)
+        .await
+        .unwrap();
+    let client = Client::connect(&db.url()).await.unwrap();
+    let mut connection = client.pool().acquire().await.unwrap().detach();
+    let call = tokio::spawn(async move {
+        sqlx::query("SELECT vulkan.claim(1, 'w', 1)")
+            .execute(&mut connection)
+            .await
+    });
+    db.until_blocked().await;
+    // Its socket is closed without a word.
+    call.abort();
+    within("the server to give up", async {
+        while db
+            .value::<bool>("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')")
+            .await
+        {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    holder.rollback().await.unwrap();
 }

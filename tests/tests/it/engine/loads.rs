@@ -48,6 +48,26 @@ async fn a_load_holds_the_horizon_until_its_end() {
     }
 }
 
+/// The inner one ends first, and the outer is looked at from its own beginning.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_within_a_load_is_looked_at_whole() {
+    let db = TestDb::new().await;
+    db.run(
+        "CREATE FUNCTION load_another() RETURNS text LANGUAGE sql VOLATILE AS $$
+             WITH inner_load AS (INSERT INTO vulkan.events_1 (kind, payload) VALUES ('inner', '1') RETURNING kind)
+             SELECT kind FROM inner_load $$",
+    )
+    .await;
+    let sql = "INSERT INTO vulkan.events_1 (kind, payload)
+               SELECT CASE n WHEN 2 THEN load_another() ELSE 'outer' END, to_jsonb(repeat('x', CASE n WHEN 1 THEN 2000000 ELSE 1 END))
+               FROM generate_series(1, 3) n ORDER BY n";
+    assert_eq!(db.code(sql).await, "VK003");
+    assert_eq!(
+        db.value::<i64>("SELECT count(*) FROM vulkan.events").await,
+        0
+    );
+}
+
 /// The floor comes before the first row is read, however long that takes to come.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_that_has_no_row_yet_is_announced() {

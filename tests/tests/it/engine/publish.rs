@@ -177,6 +177,57 @@ async fn after_a_rolled_back_savepoint_the_publisher_still_holds_the_horizon() {
     assert!(top >= early_commit);
 }
 
+/// A setting is anybody's: what it says of the floor is not believed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_floor_that_somebody_set_hides_no_publisher() {
+    let db = TestDb::new().await;
+    let group = db.group("audit").await;
+    for floor in ["x", "999999999999999999", "99999999999999999999", "-1", "0"] {
+        let mut open = db.connect().await;
+        sqlx::query("SELECT set_config('vulkan.floor_1', $1, false)")
+            .bind(floor)
+            .execute(&mut open)
+            .await
+            .unwrap();
+        let mut open = open.begin().await.unwrap();
+        let late = Publish::new("late").send(&mut *open).await;
+        let later = Publish::new("later").send(&mut *open).await;
+        let behind = Publish::new("behind").send(&db.pool).await;
+        assert!(group.claim().await.is_empty(), "{floor}");
+        open.commit().await.unwrap();
+        let claimed = group.claim().await;
+        let seen: Vec<i64> = claimed.iter().map(|m| m.offset).collect();
+        assert_eq!(seen, [late, later, behind], "{floor}");
+        group.done(&claimed).await;
+    }
+    db.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_never_due_is_refused_on_every_way() {
+    let db = TestDb::new().await;
+    for sql in [
+        "SELECT vulkan.publish('orders', 'n', '1', deliver_at => 'infinity')",
+        "SELECT vulkan.publish('orders', 'n', '1', deliver_at => '-infinity')",
+        "SELECT vulkan.publish('orders', 'n', '1', deliver_at => '10000-01-01')",
+        "SELECT vulkan.publish('orders', 'n', '1', deliver_at => 'infinity', dedup_id => 'a')",
+        "SELECT vulkan.publish_many('orders', '{n}', ARRAY['1'::jsonb], deliver_ats => '{infinity}')",
+        "SELECT vulkan.publish_many('orders', '{n}', ARRAY['1'::jsonb], deliver_ats => '{infinity}', dedup_ids => '{a}')",
+        "INSERT INTO vulkan.events_1 (kind, payload, deliver_at) VALUES ('n', '1', 'infinity')",
+    ] {
+        assert_eq!(db.code(sql).await, "VK003", "{sql}");
+    }
+    db.run("SELECT vulkan.publish('orders', 'n', '1', deliver_at => '9999-12-31Z')")
+        .await;
+    let group = db.group("audit").await;
+    assert!(group.claim().await.is_empty());
+    // One that is there all the same keeps nobody from looking.
+    db.run("UPDATE vulkan.exceptions SET run_at = 'infinity'")
+        .await;
+    let looks = db.client().await.look(&[group.id]).await.unwrap();
+    assert!(!looks[0].due && looks[0].next_in.is_none(), "{looks:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_names_and_kinds_are_refused_with_a_code_and_a_hint() {
     let db = TestDb::new().await;

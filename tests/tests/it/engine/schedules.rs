@@ -459,6 +459,33 @@ async fn what_cannot_be_a_schedule_is_refused_with_a_code_and_a_hint() {
 }
 
 /// A day is 24 hours, whatever the session's time zone thinks of it.
+/// Two headers come with each tick: a schedule that could never fire is refused when it is put.
+#[tokio::test(flavor = "multi_thread")]
+async fn its_headers_leave_room_for_those_of_a_tick() {
+    let db = TestDb::new().await;
+    for (headers, fits) in [(62, true), (63, false), (64, false)] {
+        let put = sqlx::query(
+            "SELECT vulkan.put_schedule('s', 'orders', 'n', '{}', every => '1 hour',
+                 headers => (SELECT jsonb_object_agg('h' || n, 'v') FROM generate_series(1, $1) n))",
+        )
+        .bind(headers)
+        .execute(&db.pool)
+        .await;
+        match put {
+            Ok(_) => assert!(fits, "{headers}"),
+            Err(error) => {
+                assert!(!fits, "{error}");
+                assert_eq!(error.as_database_error().unwrap().code().unwrap(), "VK003");
+            }
+        }
+        db.run("SELECT vulkan.run_schedule_now('s')").await;
+    }
+    let code = db
+        .code("UPDATE vulkan.schedules SET next_at = 'infinity'")
+        .await;
+    assert_eq!(code, "VK003");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interval_does_not_follow_the_clock_on_the_wall() {
     let db = TestDb::new().await;

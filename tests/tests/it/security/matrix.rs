@@ -15,6 +15,7 @@ check_headers P
 check_key P
 check_kind P
 check_payload P
+check_time P
 checkpoint_of W
 claim W
 commit_cursor W
@@ -94,7 +95,7 @@ is_time_zone lane_messages latch latch_soon loading longest_run new_limit note_o
 option_value options_of pass prefix_hash prefixes_in_flight publish_many_once publish_tick reap_claim
 reap_claim_singly forget_keys mark_ready next_ready ready_mark reap_exceptions reap_lanes reap_messages redriven_due reset_lanes rest_lanes rewind ring ring_schedules role_names
 role_rights schedule_of set_aside set_prefixes settle_exceptions settle_lanes status_in stretch sweep_checkpoints take_fresh_keys tally_lanes
-tally_messages tick_after unpark unpark_all version_key
+tally_messages tick_after tick_headers unpark unpark_all version_key
 ";
 
 /// What a role has of a table: s SELECT, i INSERT, u UPDATE, d DELETE, t TRUNCATE, r REFERENCES, g TRIGGER; a capital letter

@@ -10,11 +10,11 @@ use tokio::time::timeout;
 
 use super::Waiting;
 use crate::client::Client;
-use crate::detach::{ANSWER, silent};
+use crate::detach::silent;
 use crate::error::Error;
 use crate::publish::batch::Batch;
 use crate::publish::message::Message;
-use crate::publish::publish;
+use crate::publish::{patience, publish};
 
 /// Publishes what goes in one batch, and answers everybody.
 pub(super) async fn send(client: &Client, lot: Vec<Waiting>) {
@@ -25,7 +25,7 @@ pub(super) async fn send(client: &Client, lot: Vec<Waiting>) {
     let publish = async {
         let batch = Batch::of(&messages)?;
         let mut connection = client.pool().acquire().await?;
-        let published = timeout(ANSWER, batch.publish(&mut *connection)).await;
+        let published = timeout(patience(&messages), batch.publish(&mut *connection)).await;
         in_time(&mut connection, published)
     };
     // Should it panic, nobody is left without an answer.
@@ -68,7 +68,8 @@ async fn singly(
 
 async fn alone(client: &Client, message: &Message) -> Result<i64, Error> {
     let mut connection = client.pool().acquire().await?;
-    let published = timeout(ANSWER, publish(&mut *connection, message)).await;
+    let limit = patience(std::slice::from_ref(message));
+    let published = timeout(limit, publish(&mut *connection, message)).await;
     in_time(&mut connection, published)
 }
 

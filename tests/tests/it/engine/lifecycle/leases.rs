@@ -121,12 +121,17 @@ async fn a_lost_lease_counts_the_attempt_and_says_whose_it_was() {
     }
 }
 
-/// A message that kills its process reaches dead; what was claimed with it ends done.
+/// A message that kills its process reaches dead; what was claimed with it ends done, however few attempts it has.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killer_does_not_drag_its_mates_down() {
-    for keyed in [false, true] {
+    for (keyed, most) in [
+        (false, "max_attempts = 3"),
+        (true, "max_attempts = 3"),
+        (false, "max_attempts = 1"),
+        (true, "max_attempts = 1"),
+    ] {
         let db = TestDb::new().await;
-        let group = db.group("audit").await.with("max_attempts = 3").await;
+        let group = db.group("audit").await.with(most).await;
         let mut sent = Vec::new();
         for _ in 0..6 {
             let event = Publish::new("n");
@@ -152,6 +157,44 @@ async fn a_killer_does_not_drag_its_mates_down() {
         for offset in sent {
             let expected = if offset == killer { "dead" } else { "done" };
             assert_eq!(group.status(offset).await.unwrap().0, expected, "{offset}");
+        }
+    }
+}
+
+/// At its last attempt beside a killer: it may have been either.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_last_attempt_that_was_lost_among_others_is_made_alone() {
+    for redriven in [false, true] {
+        let db = TestDb::new().await;
+        let group = db.group("audit").await.with("max_attempts = 2").await;
+        let unkeyed = Publish::new("n").send(&db.pool).await;
+        let keyed = Publish::keyed("k").send(&db.pool).await;
+        let fail = async |outcome: &str| {
+            for message in group.claim().await {
+                group.settle_one(&message, outcome).await;
+                db.run("UPDATE vulkan.exceptions SET run_at = now(); UPDATE vulkan.keys SET run_at = now() WHERE status = 'ready'")
+                    .await;
+            }
+        };
+        if redriven {
+            fail("dead").await;
+            db.run("SELECT vulkan.redrive('orders', 'audit')").await;
+        }
+        fail("retry").await;
+        let last = group.claim().await;
+        assert!(last.iter().all(|m| m.attempt == 2 && !m.solo), "{last:?}");
+        assert_eq!(offsets(&last), [unkeyed, keyed]);
+        db.lose_leases().await;
+        for offset in [unkeyed, keyed] {
+            assert_eq!(group.status(offset).await, Some(("ready".into(), 1)));
+        }
+        db.check().await;
+        for _ in 0..2 {
+            let alone = group.claim_one().await;
+            assert!(alone.solo && alone.attempt == 2, "{alone:?}");
+            db.lose_leases().await;
+            assert_eq!(group.status(alone.offset).await, Some(("dead".into(), 2)));
+            db.check().await;
         }
     }
 }

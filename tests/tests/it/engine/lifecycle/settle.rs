@@ -254,3 +254,38 @@ async fn a_retry_that_is_put_off_has_spent_no_attempt() {
         }
     }
 }
+
+/// What the caller wrote before, a publish above all, is as durable as ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_has_written_commits_as_its_owner_wants() {
+    let db = TestDb::new().await;
+    let group = db.group("g").await;
+    for written in [false, true] {
+        Publish::new("n").send(&db.pool).await;
+        let message = group.claim_one().await;
+        let mut open = db.pool.begin().await.unwrap();
+        if written {
+            Publish::new("written.first").send(&mut *open).await;
+        }
+        Settlement::closing(std::slice::from_ref(&message))
+            .send(group.id, &mut *open)
+            .await
+            .unwrap();
+        let commits: String = sqlx::query_scalar("SELECT current_setting('synchronous_commit')")
+            .fetch_one(&mut *open)
+            .await
+            .unwrap();
+        assert_eq!(commits, if written { "on" } else { "off" });
+        open.commit().await.unwrap();
+        group.done(&group.claim().await).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delay_of_ages_is_refused() {
+    let db = TestDb::new().await;
+    let code = db
+        .code("SELECT vulkan.settle(1, '{}', '{}', '{1}', '{1}', '{NULL}', '{snooze}', '{1001 years}', '{NULL}')")
+        .await;
+    assert_eq!(code, "VK003");
+}

@@ -36,6 +36,10 @@ pub(super) struct Entry {
     pub(super) asked: bool,
     /// Dead because it was cancelled: its key goes on.
     pub(super) cancelled: bool,
+    /// Handed out by itself.
+    pub(super) alone: bool,
+    /// Its lease was lost, and nobody has said anything of it since.
+    pub(super) lost: bool,
 }
 
 /// What a worker holds under one token.
@@ -103,6 +107,8 @@ impl Model {
                 completed: None,
                 asked: false,
                 cancelled: false,
+                alone: false,
+                lost: false,
             };
             self.entries.insert(offset, entry);
         }
@@ -140,11 +146,13 @@ impl Model {
             assert_eq!(message.attempt, entry.attempts + 1, "{message:?}");
             assert_eq!(message.partition_key, entry.key);
             assert_eq!(message.lane.is_some(), entry.key.is_some());
+            assert!(message.solo || !entry.lost, "{message:?} {entry:?}");
             self.assert_turn(message);
             let lease_until = self.clock + self.lease;
             let entry = self.entries.get_mut(&message.offset).unwrap();
             entry.state = State::Processing(message.token);
             entry.attempts += 1;
+            entry.alone = message.solo;
             entry.lease_until = None;
             let held = self.held.entry(message.token).or_insert_with(|| Held {
                 worker,
@@ -301,6 +309,7 @@ impl Model {
             }
             other => unreachable!("{other}"),
         };
+        entry.lost &= outcome == "release";
         entry.asked = false;
         if outcome != "release" || state == State::Dead {
             entry.storied |= state != State::Done;
@@ -308,6 +317,17 @@ impl Model {
         }
         entry.state = state;
         verdict
+    }
+
+    /// The lease of a message in work is lost. It is dead of that only if it was alone.
+    fn lose(&mut self, offset: i64) {
+        let entry = &self.entries[&offset];
+        let spared = entry.attempts >= self.max_attempts && !entry.alone && !entry.asked;
+        self.apply(offset, if spared { "release" } else { "retry" }, self.clock);
+        let entry = self.entries.get_mut(&offset).unwrap();
+        // A keyed message that is spared leaves it to its lane.
+        entry.storied |= entry.key.is_none();
+        entry.lost = true;
     }
 
     /// Gives the rest of a lane's run back.
@@ -379,7 +399,7 @@ impl Model {
                 .filter(|(_, run)| run.lease_until <= clock)
             {
                 if let Some(first) = run.offsets.iter().find(|o| self.in_hand(**o, token)) {
-                    self.apply(*first, "retry", clock);
+                    self.lose(*first);
                 }
                 self.give_lane_back(token, key);
             }
@@ -393,7 +413,7 @@ impl Model {
                     None if lost => {}
                     _ => continue,
                 }
-                self.apply(offset, "retry", clock);
+                self.lose(offset);
             }
         }
     }
@@ -477,6 +497,8 @@ impl Model {
         }
         for (_, entry) in self.entries.range_mut(..=was.min(is)) {
             entry.late |= entry.storied && is > was;
+            // What came back out of turn is known by its row alone.
+            entry.lost = false;
         }
         for offset in asked {
             match self.entries.get_mut(&offset) {
@@ -519,6 +541,7 @@ impl Model {
             entry.due_at = self.clock;
             entry.late = true;
             entry.cancelled = false;
+            entry.lost = false;
         }
     }
 }

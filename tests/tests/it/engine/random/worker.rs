@@ -192,7 +192,13 @@ impl History {
             .iter()
             .filter(|m| match &m.partition_key {
                 Some(key) => !model.holds_lane(m.token, key),
-                None => !model.in_hand(m.offset, m.token) && !model.holds_claim(m.token),
+                None => {
+                    let completed = model.entries.get(&m.offset).and_then(|e| e.completed);
+                    // Who completed it has not lost it.
+                    !model.in_hand(m.offset, m.token)
+                        && !model.holds_claim(m.token)
+                        && completed != Some(m.token)
+                }
             })
             .map(|m| m.offset)
             .collect();
@@ -263,7 +269,7 @@ fn expect_message(
     if !model.in_hand(offset, token) {
         let entry = model.entries.get(&offset);
         let said = entry.is_some_and(|entry| entry.completed == Some(token))
-            && matches!(outcome, Outcome::Done);
+            && matches!(outcome, Outcome::Done | Outcome::Running);
         if !implied && !said {
             expected.verdicts.push((Some(offset), "stale"));
         }

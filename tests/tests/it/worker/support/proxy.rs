@@ -1,7 +1,7 @@
 //! A TCP proxy in front of the cluster, which can go deaf.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -17,6 +17,12 @@ pub(crate) struct Proxy {
     deaf: watch::Sender<Deaf>,
     accepted: Arc<AtomicUsize>,
     _task: JoinSet<()>,
+}
+
+/// Where the server listens.
+enum Server {
+    Socket(PathBuf),
+    Tcp(SocketAddr),
 }
 
 /// Which connections carry nothing.
@@ -38,20 +44,15 @@ struct Connection {
 
 impl Proxy {
     pub(crate) async fn start(directory: &Path) -> Self {
-        let socket = directory.join(".s.PGSQL.5432");
-        Self::start_to(async move || UnixStream::connect(&socket).await.unwrap().into_split()).await
+        Self::start_to(Server::Socket(directory.join(".s.PGSQL.5432"))).await
     }
 
     /// In front of a server that listens on TCP.
     pub(crate) async fn start_to_tcp(server: SocketAddr) -> Self {
-        Self::start_to(async move || TcpStream::connect(server).await.unwrap().into_split()).await
+        Self::start_to(Server::Tcp(server)).await
     }
 
-    async fn start_to<R, W>(connect: impl AsyncFn() -> (R, W) + Send + 'static) -> Self
-    where
-        R: AsyncRead + Unpin + Send + 'static,
-        W: AsyncWrite + Unpin + Send + 'static,
-    {
+    async fn start_to(server: Server) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let deaf = watch::Sender::new(Deaf::default());
@@ -67,8 +68,16 @@ impl Proxy {
                     listens: Arc::default(),
                     deaf: told.clone(),
                 };
-                let server = connect().await;
-                connections.spawn(forward(client, server, connection));
+                match &server {
+                    Server::Socket(path) => {
+                        let server = UnixStream::connect(path).await.unwrap().into_split();
+                        connections.spawn(forward(client, server, connection));
+                    }
+                    Server::Tcp(address) => {
+                        let server = TcpStream::connect(address).await.unwrap().into_split();
+                        connections.spawn(forward(client, server, connection));
+                    }
+                }
             }
         });
         Self {
