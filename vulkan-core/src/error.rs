@@ -145,7 +145,7 @@ impl fmt::Display for Refusal {
 
 impl Error {
     /// Whether the same call may well succeed a little later: the connection was lost, the server is
-    /// starting or stopping, out of connections, chose this call to end a deadlock, or would have let
+    /// starting or stopping, a standby, out of connections, chose this call to end a deadlock, or would have let
     /// it wait too long for a lock.
     #[must_use]
     pub fn is_transient(&self) -> bool {
@@ -173,6 +173,8 @@ fn is_transient(error: &sqlx::Error) -> bool {
         sqlx::Error::Database(error) => error.code().is_some_and(|code| match &*code {
             // The lock's holder will be done with it.
             "55P03" => true,
+            // A standby, until the address leads to the primary again, or it has become that.
+            "25006" => true,
             // The database was dropped.
             "57P04" => false,
             // Connection exceptions, insufficient resources, operator intervention, and

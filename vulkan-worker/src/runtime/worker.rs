@@ -159,10 +159,6 @@ impl<S: Send + Sync + 'static> Worker<S> {
             groups = self.set_up() => groups.map_err(RunError::Start)?,
             () = shutdown.graceful() => return Ok(()),
         };
-        // A question in passing: should it fail, others will tell.
-        for diagnosis in &self.client.doctor().await.unwrap_or_default() {
-            self.listeners.tell(&WorkerEvent::Diagnosed { diagnosis });
-        }
         let crew = Crew {
             state: Arc::clone(&self.state),
             tx: Arc::new(TxSource::of_worker(self.client.clone(), groups.len())),

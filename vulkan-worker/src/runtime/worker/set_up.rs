@@ -29,8 +29,18 @@ impl<S: Send + Sync + 'static> Worker<S> {
                     });
                     tokio::time::sleep(patience.delay()).await;
                 }
-                answer => return answer,
+                answer => {
+                    self.ask_doctor().await;
+                    return answer;
+                }
             }
+        }
+    }
+
+    /// A question in passing: should it fail, others will tell.
+    async fn ask_doctor(&self) {
+        for diagnosis in &self.client.doctor().await.unwrap_or_default() {
+            self.listeners.tell(&WorkerEvent::Diagnosed { diagnosis });
         }
     }
 

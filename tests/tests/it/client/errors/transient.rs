@@ -138,3 +138,15 @@ async fn to_wait_too_long_or_in_a_circle_is_transient() {
     };
     assert!(error.is_transient(), "{error:?}");
 }
+
+/// As after a failover, while the address still leads to what was the standby.
+#[tokio::test]
+async fn a_server_that_takes_no_writes_is_transient() {
+    let db = TestDb::new().await;
+    let options = (*db.pool.connect_options())
+        .clone()
+        .options([("default_transaction_read_only", "on")]);
+    let client = Client::new(PgPoolOptions::new().connect_lazy_with(options));
+    let error = client.create_stream("others").await.unwrap_err();
+    assert!(error.is_transient(), "{error:?}");
+}
