@@ -174,7 +174,7 @@ async fn give_back(client: &Client, group: i32, claimed: Vec<vulkan::engine::Cla
 /// Hostile timeouts.
 pub(super) async fn timeouts(plan: Plan) -> Result<Outcome> {
     // An attempt that outlasts these timeouts fails, however often: it may, for as long as they are set.
-    let setup = Setup::base().retries(9999);
+    let setup = Setup::base().retries(1000);
     let mut stand = Stand::under_load(&plan, "timeouts", setup).await?;
     let database = stand.server.database().to_owned();
     stand.gone("patience");
