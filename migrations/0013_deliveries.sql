@@ -70,10 +70,11 @@ FROM (
       AND NOT EXISTS (SELECT FROM vulkan.lanes l WHERE l.group_id = c.group_id
                       AND l.key_hash = hashtextextended(e.partition_key, 0) AND l.head < e."offset")
     UNION ALL
-    -- Above the cursor: not handed out yet.
+    -- Above the cursor: not handed out yet. OFFSET 0 keeps the cursor from being asked for again with each event of the log.
     SELECT g.group_id, e."offset", 'ready', 0, NULL, coalesce(e.deliver_at, e.created_at), NULL, NULL, NULL, e.created_at
     FROM vulkan.groups g
-    JOIN vulkan.events e ON e.stream_id = g.stream_id AND e."offset" > vulkan.cursor_of(g.group_id)
+    CROSS JOIN LATERAL (SELECT vulkan.cursor_of(g.group_id) AS cursor OFFSET 0) c
+    JOIN vulkan.events e ON e.stream_id = g.stream_id AND e."offset" > c.cursor
     WHERE g.mode = 'lifecycle'
       AND (g.unfiltered OR vulkan.is_message(g.group_id, e."offset", e.kind, e.headers))
       AND NOT EXISTS (SELECT FROM vulkan.exceptions x WHERE x.group_id = g.group_id AND x."offset" = e."offset")

@@ -13,8 +13,9 @@ use vulkan::{DryRun, Redrive};
 pub(crate) use grip::Grip;
 
 use crate::Result;
+use crate::board::in_short;
 use crate::order::{GROUPS, STREAM};
-use crate::server::How;
+use crate::server::{How, State};
 use crate::stage::Stage;
 use crate::worker::Told;
 
@@ -74,8 +75,20 @@ impl Attack {
         }
     }
 
-    /// Does it, and returns when it is over.
-    pub(crate) async fn play(self, stage: &Arc<Stage>) -> Result<()> {
+    /// Does it, and returns when it is over. Tells what keeps it from happening.
+    pub(crate) async fn play(self, stage: &Arc<Stage>) -> bool {
+        let Err(error) = self.done_to(stage).await else {
+            return true;
+        };
+        let why = match stage.server.state() {
+            State::Up => in_short(&*error),
+            State::Away(..) => "there is no Postgres just now".into(),
+        };
+        stage.news.tell(format!("{}: {why}", self.label()));
+        false
+    }
+
+    async fn done_to(self, stage: &Arc<Stage>) -> Result<()> {
         let news = &stage.news;
         match self {
             Self::Kill => {
@@ -86,6 +99,8 @@ impl Attack {
             }
             Self::Crash => {
                 let member = stage.crew.somebody().await;
+                let nth = member.seen().nth;
+                news.tell(format!("worker {nth} is to die in its next payment"));
                 member.tell(Told::Crash);
                 member.gone().await;
             }

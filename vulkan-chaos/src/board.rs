@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use sqlx::FromRow;
 use tokio::sync::watch;
 
-pub(crate) use reader::{PRODUCER, Reader, WORKER};
+pub(crate) use reader::Reader;
 
 use crate::Result;
 use crate::number::Counts;
@@ -66,19 +66,29 @@ pub(crate) async fn keep_reading(mut reader: Reader, latest: watch::Sender<Lates
     while !latest.is_closed() {
         let began = Instant::now();
         match reader.read().await {
-            Ok(board) => latest.send_replace(Latest {
-                board: Some(board),
-                trouble: None,
-            }),
+            Ok(board) => {
+                latest.send_replace(Latest {
+                    board: Some(board),
+                    trouble: None,
+                });
+            }
             Err(error) => {
                 let board = latest.borrow().board.clone();
-                latest.send_replace(Latest {
-                    board,
-                    trouble: Some(error.to_string()),
-                })
+                let trouble = Some(in_short(&*error));
+                latest.send_replace(Latest { board, trouble });
+                tokio::time::sleep(REST).await;
+                continue;
             }
-        };
+        }
         tokio::time::sleep(REST.max(began.elapsed())).await;
     }
     Ok(())
+}
+
+/// What the server said, or else what the driver says.
+pub(crate) fn in_short(error: &(dyn std::error::Error + 'static)) -> String {
+    match error.downcast_ref::<sqlx::Error>() {
+        Some(sqlx::Error::Database(said)) => said.message().to_owned(),
+        _ => error.to_string(),
+    }
 }

@@ -3,14 +3,23 @@
 //! Every process appends to a file of its own, one line with one `write`. The line is in the hands of the kernel before
 //! anything follows from it, so that `kill -9` takes back none; what it cuts off is half a line, which counts as none.
 
+mod workers;
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use workers::{WORKER, Workers, Written};
+
 use crate::Result;
+
+/// The file name of the producer's ledger.
+pub(crate) const PRODUCER: &str = "producer";
 
 /// A publish that the producer has the database's word for.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -25,6 +34,16 @@ pub(crate) struct Handled {
     pub(crate) group: String,
     pub(crate) offset: i64,
     pub(crate) attempt: i32,
+    /// By [`now`]: when the handler began.
+    pub(crate) began: u64,
+    /// By [`now`]: when it wrote this.
+    pub(crate) ended: u64,
+}
+
+/// The time in microseconds since 1970, which all processes have in common.
+pub(crate) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(0))
 }
 
 /// The writing end.

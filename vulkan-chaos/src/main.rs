@@ -13,9 +13,11 @@ mod ledger;
 mod news;
 mod number;
 mod order;
+mod panics;
 mod play;
 mod process;
 mod producer;
+mod say;
 mod screen;
 mod script;
 mod server;
@@ -25,11 +27,13 @@ mod summary;
 mod terminal;
 mod worker;
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use futures::FutureExt;
 
 use crate::args::{Args, Command};
 
@@ -50,9 +54,12 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };
-    let code = runtime
-        .block_on(obey(args))
-        .unwrap_or_else(|failure| failed(&*failure));
+    // What runs in the background goes with the runtime, and with it all processes and files: after a panic, too.
+    let code = match runtime.block_on(AssertUnwindSafe(obey(args)).catch_unwind()) {
+        Ok(Ok(code)) => code,
+        Ok(Err(failure)) => failed(&*failure),
+        Err(_) => ExitCode::from(BROKEN),
+    };
     runtime.shutdown_timeout(Duration::from_millis(100));
     code
 }
@@ -61,8 +68,9 @@ async fn obey(args: Args) -> Result<ExitCode> {
     match args.command {
         Some(Command::Work(work)) => worker::run(work).await,
         None if args.script => script::run(&args).await,
-        None if !(std::io::stdout().is_terminal() && std::io::stdin().is_terminal()) => Err(
-            "this is no terminal: `chaos --script` plays all attacks by itself, and prints lines"
+        None if !(io::stdout().is_terminal() && io::stdin().is_terminal()) => Err(
+            "its keys and its screen need a terminal, which this is not; `chaos --script` needs none: it plays all \
+             attacks by itself, and prints lines"
                 .into(),
         ),
         None => play::run(&args).await,
@@ -70,11 +78,13 @@ async fn obey(args: Args) -> Result<ExitCode> {
 }
 
 fn failed(failure: &dyn std::error::Error) -> ExitCode {
-    eprintln!("chaos: {failure}");
+    let mut text = format!("chaos: {failure}\n");
     let mut cause = failure.source();
     while let Some(error) = cause {
-        eprintln!("  because: {error}");
+        text += &format!("  because: {error}\n");
         cause = error.source();
     }
+    // The terminal may be gone.
+    let _ = io::stderr().write_all(text.as_bytes());
     ExitCode::from(BROKEN)
 }

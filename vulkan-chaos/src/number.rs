@@ -43,6 +43,17 @@ impl Number {
         }
     }
 
+    /// The width of its column, with the space before it. With 8 for the name of the group they make 80.
+    pub(crate) fn width(self) -> usize {
+        match self {
+            Self::InFlight | Self::Processed => 10,
+            Self::Produced | Self::Retrying | Self::Repeated => 9,
+            Self::Waiting => 8,
+            Self::Dead | Self::Lost => 5,
+            Self::Rerun => 7,
+        }
+    }
+
     /// The query, with a row `(consumer_group, messages)` for each group that has any.
     pub(crate) fn sql(self) -> &'static str {
         match self {

@@ -13,11 +13,13 @@ use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 
 use crate::Result;
-use crate::args::Args;
+use crate::args::{self, Args};
 use crate::attack::Attack;
 use crate::board::{Latest, keep_reading};
 use crate::hints::{Facts, hint};
 use crate::news::News;
+use crate::panics::Panics;
+use crate::say::say;
 use crate::screen::{Theme, View, Wanted, draw};
 use crate::signals::Signals;
 use crate::stage::Stage;
@@ -30,22 +32,35 @@ const NEWS: usize = 200;
 /// For a last look at the numbers.
 const GOODBYE: Duration = Duration::from_secs(5);
 
+const MOMENT: Duration = Duration::from_secs(1);
+
+/// Read while the server starts.
+const WELCOME: &str = "\
+Vulkan is a message system in Postgres. It says that what it has acknowledged is
+never lost, and that a transactional group handles it exactly once. Prove it wrong.
+
+Starting a private Postgres, a producer and three worker processes. Each order goes
+to two groups, emails and payments. LOST is what you want to see rise: you have keys
+to kill, crash, freeze and unplug all of it. Nothing outside of this demo is touched.
+";
+
 pub(crate) async fn run(args: &Args) -> Result<ExitCode> {
     let mut signals = Signals::listen()?;
-    println!("Starting a private Postgres, a producer and three worker processes ...");
+    let panics = Panics::watch();
+    say(WELCOME);
     let (news, told) = News::new();
     let stage = tokio::select! {
         stage = Stage::set(args, news) => stage?,
         code = signals.end() => return Ok(ExitCode::from(code)),
     };
-    let played = Play::new(Arc::clone(&stage), told, signals)
+    let played = Play::new(Arc::clone(&stage), told, signals, panics, args)
         .until_the_end()
         .await;
-    println!("Stopping everything ...");
+    say("Stopping everything ...");
     stage.strike().await?;
     let (code, summary) = played?;
     if let Some(summary) = summary {
-        println!("\n{summary}");
+        say(format_args!("\n{summary}"));
     }
     Ok(code)
 }
@@ -54,6 +69,8 @@ struct Play {
     stage: Arc<Stage>,
     told: UnboundedReceiver<String>,
     signals: Signals,
+    panics: Panics,
+    panics_at: Option<args::Panics>,
     began: Instant,
     news: VecDeque<(Duration, String)>,
     tried: Vec<Attack>,
@@ -71,11 +88,19 @@ enum Next {
 }
 
 impl Play {
-    fn new(stage: Arc<Stage>, told: UnboundedReceiver<String>, signals: Signals) -> Self {
+    fn new(
+        stage: Arc<Stage>,
+        told: UnboundedReceiver<String>,
+        signals: Signals,
+        panics: Panics,
+        args: &Args,
+    ) -> Self {
         Self {
             stage,
             told,
             signals,
+            panics,
+            panics_at: args.panics,
             began: Instant::now(),
             news: VecDeque::new(),
             tried: Vec::new(),
@@ -105,6 +130,7 @@ impl Play {
             counts: board.counts,
             attacks: self.attacks,
             drained: false,
+            broken: Vec::new(),
         });
         let verdict = summary.as_ref().map(Summary::exit_code);
         let code = code.map_or(verdict.unwrap_or(ExitCode::SUCCESS), ExitCode::from);
@@ -117,13 +143,16 @@ impl Play {
         let mut keys = EventStream::new();
         let mut ticks = interval(TICK);
         loop {
-            self.draw(&mut terminal, &latest.borrow_and_update().clone())?;
+            let drawn = self.draw(&mut terminal, &latest.borrow_and_update().clone());
+            if drawn.is_err() {
+                return Ok(self.nobody_looks().await);
+            }
             let next = tokio::select! {
                 event = keys.next() => match event {
-                    Some(event) => self.on(&event?),
-                    // The terminal is gone.
-                    None => Next::Quit,
+                    Some(Ok(event)) => self.on(&event),
+                    _ => return Ok(self.nobody_looks().await),
                 },
+                () = self.panics.one() => return Err("it has panicked, and has to end".into()),
                 signal = self.signals.next() => match signal {
                     Some(code) => return Ok(Some(code)),
                     None => {
@@ -147,7 +176,12 @@ impl Play {
         }
     }
 
-    fn draw(&self, terminal: &mut Terminal, latest: &Latest) -> Result<()> {
+    /// The terminal cannot be written or read. Mostly it was closed, and the signal that says so comes in a moment.
+    async fn nobody_looks(&mut self) -> Option<u8> {
+        timeout(MOMENT, self.signals.end()).await.ok()
+    }
+
+    fn draw(&self, terminal: &mut Terminal, latest: &Latest) -> std::io::Result<()> {
         let members = self.stage.crew.seen();
         let facts = Facts {
             board: latest.board.as_ref(),
@@ -191,6 +225,12 @@ impl Play {
             KeyCode::Char('q') => return Next::Quit,
             KeyCode::Right | KeyCode::Tab => self.wanted = self.wanted.next(),
             KeyCode::Left | KeyCode::BackTab => self.wanted = self.wanted.previous(),
+            KeyCode::Char('!') if self.panics_at == Some(args::Panics::Here) => {
+                panic!("on demand, here")
+            }
+            KeyCode::Char('!') if self.panics_at == Some(args::Panics::Beside) => {
+                self.under_way.spawn(async { panic!("on demand, beside") });
+            }
             KeyCode::Char(key) if !with_control => self.attack(*key),
             _ => {}
         }
@@ -204,12 +244,17 @@ impl Play {
         if !self.tried.contains(&attack) {
             self.tried.push(attack);
         }
-        self.attacks += usize::from(attack != Attack::Redrive);
+        let ends_one = match attack {
+            Attack::Fail => self.stage.crew.is_failing(),
+            Attack::Hold => self.stage.publisher.is_held(),
+            Attack::Snapshot => self.stage.snapshot.is_held(),
+            Attack::Redrive => true,
+            _ => false,
+        };
+        self.attacks += usize::from(!ends_one);
         let stage = Arc::clone(&self.stage);
         self.under_way.spawn(async move {
-            if let Err(error) = attack.play(&stage).await {
-                stage.news.tell(format!("{}: {error}", attack.label()));
-            }
+            attack.play(&stage).await;
         });
     }
 }

@@ -13,13 +13,14 @@ use std::time::Duration;
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::text::Line;
+use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
 pub(crate) use query::Wanted;
 pub(crate) use theme::Theme;
 
 use crate::hints::Facts;
+use crate::number::Number;
 
 const WIDTH: u16 = 80;
 const HEIGHT: u16 = 24;
@@ -44,7 +45,9 @@ pub(crate) fn draw(frame: &mut Frame<'_>, view: &View<'_>) {
     let area = frame.area();
     if area.width < WIDTH || area.height < HEIGHT {
         let (wide, high) = (area.width, area.height);
-        let small = format!("{wide}x{high} is too small: {WIDTH}x{HEIGHT} it takes (q: quit)");
+        let small = format!(
+            "The screen needs {WIDTH}x{HEIGHT}, and this terminal has {wide}x{high}. Enlarge it, or q: quit"
+        );
         let wrap = ratatui::widgets::Wrap { trim: true };
         return frame.render_widget(Paragraph::new(small).wrap(wrap), area);
     }
@@ -91,6 +94,18 @@ fn show_title(frame: &mut Frame<'_>, area: Rect, view: &View<'_>) {
     let title = " Vulkan chaos: try to lose a message";
     let title = format!("{title:<width$}", width = usize::from(area.width));
     frame.render_widget(Line::styled(title, view.theme.title()), area);
-    let clock = Line::styled(clock, view.theme.title()).right_aligned();
-    frame.render_widget(clock, area);
+    let mut right = vec![Span::styled(clock, view.theme.title())];
+    if let Some(board) = view.facts.board {
+        let (lost, promised) = [Number::Lost, Number::Produced]
+            .map(|number| board.counts.sum(number))
+            .into();
+        let style = match lost {
+            0 => view.theme.won(),
+            _ => view.theme.bad(),
+        };
+        let score = format!(" {lost} of {promised} lost ");
+        right.insert(0, Span::styled(score, style));
+        right.insert(1, Span::styled("  ", view.theme.title()));
+    }
+    frame.render_widget(Line::from(right).right_aligned(), area);
 }

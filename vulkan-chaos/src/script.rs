@@ -16,6 +16,8 @@ use crate::board::{Board, Latest, keep_reading};
 use crate::news::News;
 use crate::number::Number;
 use crate::order::{EMAILS, GROUPS, PAYMENTS};
+use crate::panics::Panics;
+use crate::say;
 use crate::signals::Signals;
 use crate::stage::Stage;
 use crate::summary::Summary;
@@ -25,12 +27,15 @@ const TELL: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(50);
 /// For all that is owed to be handled at the end.
 const DRAIN: Duration = Duration::from_secs(90);
+/// As of a program that dies of SIGPIPE.
+const UNREAD: u8 = 141;
 
 pub(crate) async fn run(args: &Args) -> Result<ExitCode> {
     let began = Instant::now();
     let mut signals = Signals::listen()?;
+    let panics = Panics::watch();
     let (news, told) = News::new();
-    let printing = tokio::spawn(print(told, began));
+    let mut printing = tokio::spawn(print(told, began));
     news.tell("starting a private Postgres, a producer and three worker processes");
     let stage = tokio::select! {
         stage = Stage::set(args, news.clone()) => stage?,
@@ -38,24 +43,34 @@ pub(crate) async fn run(args: &Args) -> Result<ExitCode> {
     };
     // Whatever comes of it, the stage is struck.
     let played = tokio::select! {
-        summary = play(&stage, args) => summary,
-        code = signals.end() => {
-            stage.strike().await?;
-            return Ok(ExitCode::from(code));
-        }
+        summary = play(&stage, args) => summary.map(Ok),
+        code = signals.end() => Ok(Err(code)),
+        // Nobody reads any more: what is played for nobody need not be played to its end.
+        _ = &mut printing => Ok(Err(UNREAD)),
+        () = panics.one() => Err("it has panicked, and has to end".into()),
     };
     stage.strike().await?;
     drop(news);
+    let summary = match played? {
+        Ok(summary) => summary,
+        Err(code) => return Ok(ExitCode::from(code)),
+    };
     printing.await?;
-    let summary = played?;
-    println!("\n{summary} ({:.0} s)", began.elapsed().as_secs_f64());
-    println!("\nlost is:\n{}", Number::Lost.sql().trim_end());
+    let seconds = began.elapsed().as_secs_f64();
+    say::say(format_args!("\n{summary} ({seconds:.0} s)"));
+    say::say(format_args!(
+        "\nlost is:\n{}",
+        Number::Lost.sql().trim_end()
+    ));
     Ok(summary.exit_code())
 }
 
 async fn print(mut told: UnboundedReceiver<String>, began: Instant) {
     while let Some(sentence) = told.recv().await {
-        println!("{:6.1} s  {sentence}", began.elapsed().as_secs_f64());
+        let line = format!("{:6.1} s  {sentence}", began.elapsed().as_secs_f64());
+        if say::print(line).is_err() {
+            return;
+        }
     }
 }
 
@@ -72,8 +87,7 @@ async fn play(stage: &Arc<Stage>, args: &Args) -> Result<Summary> {
     stage.stop_producing().await?;
     let mut drained = drain(latest.clone()).await;
     if drained {
-        Attack::Redrive.play(stage).await?;
-        sleep(Duration::from_secs(1)).await;
+        Attack::Redrive.play(stage).await;
         drained = drain(latest).await;
     }
     if !drained {
@@ -82,10 +96,12 @@ async fn play(stage: &Arc<Stage>, args: &Args) -> Result<Summary> {
     beside.shutdown().await;
     // Nothing that was read on the way counts: the files say what happened.
     let board = stage.reader()?.read_anew().await?;
+    let broken = sqlx::query_scalar(include_str!("sql/check.sql"));
     Ok(Summary {
         counts: board.counts,
         attacks,
         drained: true,
+        broken: broken.fetch_all(stage.client.pool()).await?,
     })
 }
 
@@ -124,15 +140,9 @@ async fn attack(stage: &Arc<Stage>, args: &Args) -> usize {
     attacks + in_turn + failing + held
 }
 
-/// One that the server's absence keeps from happening is told, and does not count.
+/// One that the server's absence keeps from happening does not count.
 async fn play_one(stage: &Arc<Stage>, attack: Attack) -> usize {
-    match attack.play(stage).await {
-        Ok(()) => 1,
-        Err(error) => {
-            stage.news.tell(format!("{}: {error}", attack.label()));
-            0
-        }
-    }
+    usize::from(attack.play(stage).await)
 }
 
 /// Plays an attack that goes on until it is ended.

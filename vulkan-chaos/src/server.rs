@@ -3,13 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Mutex, watch};
+use tokio::time::sleep;
 use vulkan_devpg::Postgres;
 
 use crate::Result;
+use crate::ledger::now;
 
 /// For the queries of the scoreboard, over tables that grow from nothing: plans that know of it soon, and are not compiled.
 const SETTINGS: &[(&str, &str)] = &[("autovacuum_naptime", "5s"), ("jit", "off")];
+
+/// Between two attempts to connect to a server that is about to come back.
+const KNOCK: Duration = Duration::from_millis(10);
 
 /// How the server goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +32,15 @@ pub(crate) enum State {
     Up,
     /// Going, gone or coming back, since then.
     Away(How, Instant),
+}
+
+/// It has come back.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Back {
+    /// For how long nobody could connect.
+    pub(crate) away: Duration,
+    /// By the clock of the ledgers: when it took the first connection again.
+    pub(crate) at: u64,
 }
 
 #[derive(Debug)]
@@ -62,8 +78,8 @@ impl Server {
         *self.state.borrow()
     }
 
-    /// Stops it and starts it again; tells how long nobody could connect. `None`: somebody is at it already.
-    pub(crate) async fn bounce(&self, how: How) -> Result<Option<Duration>> {
+    /// Stops it and starts it again. `None`: somebody is at it already.
+    pub(crate) async fn bounce(&self, how: How) -> Result<Option<Back>> {
         let Ok(mut postgres) = self.postgres.try_lock() else {
             return Ok(None);
         };
@@ -73,9 +89,25 @@ impl Server {
             How::Fast => postgres.shut_down().await?,
             How::Immediate => postgres.crash().await?,
         }
-        postgres.restart().await?;
+        // It takes connections before its own tools have noticed.
+        let (back, ()) = tokio::try_join!(self.answered(began), async {
+            Ok(postgres.restart().await?)
+        })?;
         self.state.send_replace(State::Up);
-        Ok(Some(began.elapsed()))
+        Ok(Some(back))
+    }
+
+    async fn answered(&self, since: Instant) -> Result<Back> {
+        let options: PgConnectOptions = self.url.parse()?;
+        loop {
+            if let Ok(connection) = options.connect().await {
+                let (away, at) = (since.elapsed(), now());
+                // It has served its purpose, however it closes.
+                let _ = connection.close().await;
+                return Ok(Back { away, at });
+            }
+            sleep(KNOCK).await;
+        }
     }
 
     /// Stops it for good and removes its directory.

@@ -14,9 +14,9 @@ use vulkan::{Client, GroupOptions};
 
 use crate::args::Args;
 use crate::attack::Grip;
-use crate::board::{PRODUCER, Reader};
+use crate::board::Reader;
 use crate::crew::Crew;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, PRODUCER};
 use crate::news::News;
 use crate::order::{GROUPS, STREAM};
 use crate::producer::Producer;
@@ -56,7 +56,13 @@ impl Stage {
             producing: Mutex::new(None),
         });
         let (publishing, first, rate) = (Arc::clone(&stage), args.messages(), args.rate);
-        let producing = tokio::spawn(async move { publishing.producer.run(first, rate).await });
+        let producing = tokio::spawn(async move {
+            let ended = publishing.producer.run(first, rate).await;
+            if let Err(error) = &ended {
+                (publishing.news).tell(format!("the producer has given up: {error}"));
+            }
+            ended
+        });
         *stage.producing.lock().await = Some(producing);
         Ok(stage)
     }

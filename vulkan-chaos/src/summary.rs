@@ -7,12 +7,14 @@ use crate::number::{Counts, Number};
 use crate::order::{GROUPS, PAYMENTS};
 
 /// The last numbers, and how much was done to them.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Summary {
     pub(crate) counts: Counts,
     pub(crate) attacks: usize,
     /// Nothing is published any more, and all was given the time to be handled.
     pub(crate) drained: bool,
+    /// What `vulkan.check()` finds in the tables of the engine, if it was asked.
+    pub(crate) broken: Vec<String>,
 }
 
 impl Summary {
@@ -23,17 +25,17 @@ impl Summary {
     /// What must not be, a sentence each.
     pub(crate) fn faults(&self) -> Vec<String> {
         let counts = &self.counts;
-        let mut faults = Vec::new();
+        let mut faults = self.broken.clone();
         if self.lost() > 0 {
-            faults.push(format!("{} messages are lost", self.lost()));
+            faults.push(format!("{} lost", messages(self.lost())));
         }
         let twice = counts.of(Number::Repeated, PAYMENTS);
         if twice > 0 {
-            faults.push(format!("{twice} payments were booked more than once"));
+            faults.push(format!("{twice} of payments booked more than once"));
         }
         if self.drained && counts.owed() > 0 {
             let owed = counts.owed();
-            faults.push(format!("{owed} messages are still not handled"));
+            faults.push(format!("{} still not handled", messages(owed)));
         }
         if self.drained && counts.of(Number::Produced, PAYMENTS) == 0 {
             faults.push("nothing was produced, so nothing is proven".into());
@@ -48,14 +50,15 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:10}", "")?;
+        write!(f, "{:8}", "")?;
         for number in Number::ALL {
-            write!(f, "{:>10}", number.title())?;
+            write!(f, "{:>width$}", number.title(), width = number.width())?;
         }
         for group in GROUPS {
-            write!(f, "\n{group:10}")?;
+            write!(f, "\n{group:8}")?;
             for number in Number::ALL {
-                write!(f, "{:>10}", self.counts.of(number, group))?;
+                let (many, width) = (self.counts.of(number, group), number.width());
+                write!(f, "{many:>width$}")?;
             }
         }
         let faults = self.faults();
@@ -63,7 +66,18 @@ impl fmt::Display for Summary {
             true => "nothing was lost, and no payment was booked twice".to_owned(),
             false => faults.join("; "),
         };
-        write!(f, "\n\n{} attacks: {verdict}", self.attacks)
+        let attacks = match self.attacks {
+            1 => "1 attack".into(),
+            many => format!("{many} attacks"),
+        };
+        write!(f, "\n\n{attacks}: {verdict}")
+    }
+}
+
+fn messages(many: i64) -> String {
+    match many {
+        1 => "1 message is".into(),
+        many => format!("{many} messages are"),
     }
 }
 
@@ -82,6 +96,7 @@ mod tests {
             counts,
             attacks: 3,
             drained: true,
+            broken: Vec::new(),
         }
     }
 
@@ -94,22 +109,21 @@ mod tests {
         });
         assert!(fine.faults().is_empty(), "{:?}", fine.faults());
         for (number, group, fault) in [
-            (Number::Lost, "emails", "1 messages are lost"),
+            (Number::Lost, "emails", "1 message is lost"),
             (
                 Number::Repeated,
                 "payments",
-                "1 payments were booked more than once",
+                "1 of payments booked more than once",
             ),
-            (
-                Number::Retrying,
-                "emails",
-                "1 messages are still not handled",
-            ),
+            (Number::Retrying, "emails", "1 message is still not handled"),
         ] {
             let faulty = summary(|counts| counts.set(number, group, 1));
             assert_eq!(faulty.faults(), [fault]);
             assert!(faulty.to_string().contains(fault), "{faulty}");
         }
+        let mut broken = summary(|_| ());
+        broken.broken.push("rule 1".into());
+        assert_eq!(broken.faults(), ["rule 1"]);
         let empty = summary(|counts| *counts = Counts::default());
         assert_eq!(empty.faults().len(), 1);
     }

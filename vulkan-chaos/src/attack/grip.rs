@@ -17,6 +17,11 @@ const LOOK: Duration = Duration::from_millis(500);
 pub(crate) struct Grip(Mutex<Option<oneshot::Sender<()>>>);
 
 impl Grip {
+    pub(crate) fn is_held(&self) -> bool {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.is_some()
+    }
+
     /// Lets go, if it is held. Returns whether it was.
     pub(crate) fn let_go(&self) -> bool {
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -13,13 +13,17 @@ use crate::worker::{LEASE, Told};
 /// For the process to have a message of each group in work.
 const FOR_WORK: Duration = Duration::from_secs(60);
 /// For it to come to the end of its handlers, and for the scoreboard to have read so.
-const FOR_THE_END: Duration = Duration::from_secs(15);
+const FOR_THE_END: Duration = Duration::from_secs(30);
 
 pub(super) async fn play(stage: &Stage) -> Result<()> {
     let news = &stage.news;
     let freezing = async {
         loop {
             let member = stage.crew.somebody().await;
+            let nth = member.seen().nth;
+            news.tell(format!(
+                "worker {nth} is to freeze in the midst of its work"
+            ));
             member.tell(Told::Freeze);
             // Another attack may have it first.
             if let Some(held) = member.frozen().await {

@@ -1,6 +1,5 @@
 //! One reading of the scoreboard.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -10,12 +9,8 @@ use tokio::time::timeout;
 
 use super::{Board, HeldSnapshot, Stall};
 use crate::Result;
-use crate::ledger::{Acked, Handled, Tail};
+use crate::ledger::{Acked, PRODUCER, Tail, Workers, Written};
 use crate::number::{Counts, Number};
-
-/// The file names of ledgers.
-pub(crate) const PRODUCER: &str = "producer";
-pub(crate) const WORKER: &str = "worker-";
 
 /// A server that gives no answer for so long is away.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -27,21 +22,24 @@ pub(crate) struct Reader {
     directory: PathBuf,
     connection: Option<PgConnection>,
     producer: Tail,
-    workers: Vec<Tail>,
+    workers: Workers,
     /// Read from the ledgers, and not yet known to be in the database.
     acked: Vec<Acked>,
-    handled: Vec<(String, Vec<(i64, Handled)>)>,
+    handled: Vec<Written>,
 }
 
 impl Reader {
     pub(crate) fn new(url: &str, directory: &Path) -> Result<Self> {
         let options: PgConnectOptions = url.parse()?;
         Ok(Self {
-            options: options.application_name("scoreboard"),
+            // To compile a plan takes longer than to run it.
+            options: options
+                .application_name("scoreboard")
+                .options([("jit", "off")]),
             directory: directory.to_owned(),
             connection: None,
             producer: Tail::new(directory.join(PRODUCER)),
-            workers: Vec::new(),
+            workers: Workers::new(directory.to_owned()),
             acked: Vec::new(),
             handled: Vec::new(),
         })
@@ -66,7 +64,7 @@ impl Reader {
             .execute(&mut connection)
             .await?;
         self.producer = Tail::new(self.directory.join(PRODUCER));
-        self.workers.clear();
+        self.workers.rewind();
         self.acked.clear();
         self.handled.clear();
         self.read().await
@@ -88,7 +86,7 @@ impl Reader {
             .await?;
         // The first statement takes the snapshot.
         sqlx::query("SELECT").execute(&mut *tx).await?;
-        self.read_workers()?;
+        self.handled.extend(self.workers.next()?);
         self.load(&mut tx).await?;
         sqlx::query(include_str!("../sql/mark_reading.sql"))
             .execute(&mut *tx)
@@ -110,27 +108,6 @@ impl Reader {
             at: Instant::now(),
             took: began.elapsed(),
         })
-    }
-
-    /// Each life of a worker has a ledger of its own, so there are ever more.
-    fn read_workers(&mut self) -> Result<()> {
-        for entry in fs::read_dir(&self.directory)? {
-            let path = entry?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let ours = name.starts_with(WORKER) && path.extension().is_none();
-            if ours && self.workers.iter().all(|tail| tail.path() != path) {
-                self.workers.push(Tail::new(path));
-            }
-        }
-        for tail in &mut self.workers {
-            let new = tail.next::<Handled>()?;
-            if !new.is_empty() {
-                let ledger = tail.path().file_name().unwrap_or_default();
-                self.handled
-                    .push((ledger.to_string_lossy().into_owned(), new));
-            }
-        }
-        Ok(())
     }
 
     /// Lines that are there already, because the answer to a commit was lost, are left alone.

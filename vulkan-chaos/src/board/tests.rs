@@ -2,16 +2,32 @@
 
 use sqlx::{Executor, FromRow};
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 use vulkan::Client;
 use vulkan_devpg::TestDatabase;
 
-use super::{PRODUCER, Reader, WORKER};
-use crate::ledger::{Handled, Ledger};
+use super::Reader;
+use crate::ledger::{Handled, Ledger, PRODUCER, WORKER};
 use crate::news::News;
 use crate::number::{Counts, Number};
 use crate::order::{EMAILS, GROUPS, OrderPlaced, PAYMENTS};
 use crate::producer::Producer;
 use crate::stage::prepare;
+
+/// To be copied, which is quicker than to migrate each.
+static TEMPLATE: OnceCell<TestDatabase> = OnceCell::const_new();
+
+async fn prepared() -> TestDatabase {
+    let database = vulkan_devpg::shared()
+        .await
+        .create_database()
+        .await
+        .unwrap();
+    let client = Client::connect(&database.url()).await.unwrap();
+    prepare(&client).await.unwrap();
+    client.pool().close().await;
+    database
+}
 
 /// Ten orders, and two groups that are handled by hand.
 struct Shop {
@@ -32,13 +48,10 @@ struct Claimed {
 
 impl Shop {
     async fn open() -> Self {
-        let database = vulkan_devpg::shared()
-            .await
-            .create_database()
-            .await
-            .unwrap();
+        let server = vulkan_devpg::shared().await;
+        let name = TEMPLATE.get_or_init(prepared).await.name();
+        let database = server.create_database_from(name).await.unwrap();
         let client = Client::connect(&database.url()).await.unwrap();
-        prepare(&client).await.unwrap();
         let directory = tempfile::tempdir().unwrap();
         let ledger = |name: &str| Ledger::open(&directory.path().join(name)).unwrap();
         let producer = Producer::new(client.clone(), ledger(PRODUCER), News::new().0);
@@ -110,6 +123,8 @@ impl Shop {
                 group,
                 offset,
                 attempt: 1,
+                began: 0,
+                ended: 0,
             }])
             .unwrap();
     }
@@ -174,7 +189,8 @@ async fn a_message_that_is_done_and_was_never_handled_is_lost() {
     shop.take(EMAILS, 1, false).await;
     shop.take(PAYMENTS, 1, false).await;
     let counts = shop.counts().await;
-    assert_eq!(counts.of(Number::Processed, EMAILS), 6);
+    // The engine says that a sixth is done; there is nothing to show for it.
+    assert_eq!(counts.of(Number::Processed, EMAILS), 5);
     assert_eq!(shop.lost().await, [1, 1]);
 }
 
@@ -209,6 +225,8 @@ async fn what_happens_twice_is_seen_for_what_it_is() {
         group: PAYMENTS.into(),
         offset,
         attempt: 2,
+        began: 0,
+        ended: 0,
     };
     // Of another life of the worker.
     let other = shop.directory.path().join(format!("{WORKER}1-2"));

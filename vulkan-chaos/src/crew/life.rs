@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::member::{Deed, Doing, Seen};
-use crate::board::WORKER;
+use crate::ledger::WORKER;
 use crate::news::News;
 use crate::worker::{LEASE, Said, Told};
 use crate::{Result, process};
@@ -138,7 +138,7 @@ impl Life {
             Said::Ready => self.show(Doing::Working, pid),
             Said::Freezing(held) => self.show(Doing::Frozen(held), pid),
             Said::Crashing(offset) => self.news.tell(format!(
-                "worker {} dies with the payment of message {offset} written and not committed",
+                "worker {} dies with payment {offset} written and not committed",
                 self.nth
             )),
         }

@@ -33,7 +33,8 @@ pub(super) fn show_news(frame: &mut Frame<'_>, area: Rect, view: &View<'_>) {
 }
 
 pub(super) fn show_hint(frame: &mut Frame<'_>, area: Rect, view: &View<'_>) {
-    frame.render_widget(Line::styled(view.hint, view.theme.odd()), area);
+    let hint = format!("> {}", view.hint);
+    frame.render_widget(Line::styled(hint, view.theme.odd()), area);
 }
 
 pub(super) fn show_keys(frame: &mut Frame<'_>, area: Rect, view: &View<'_>) {

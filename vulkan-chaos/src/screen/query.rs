@@ -10,7 +10,7 @@ use crate::board::{HeldSnapshot, Stall};
 use crate::number::Number;
 
 /// As many as the longest query has.
-pub(super) const LINES: u16 = 7;
+pub(super) const LINES: u16 = 6;
 
 /// What the SQL is wanted of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

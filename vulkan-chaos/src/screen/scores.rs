@@ -10,19 +10,9 @@ use super::View;
 use super::query::Wanted;
 use crate::number::{Counts, Number};
 use crate::order::{GROUPS, PAYMENTS};
+use crate::server::State;
 
 const NAME: usize = 8;
-
-/// The width of a column, with the space before it. With the name they make 80.
-fn width(number: Number) -> usize {
-    match number {
-        Number::InFlight | Number::Processed => 10,
-        Number::Produced | Number::Retrying | Number::Repeated => 9,
-        Number::Waiting => 8,
-        Number::Dead | Number::Lost => 5,
-        Number::Rerun => 7,
-    }
-}
 
 pub(super) fn show(frame: &mut Frame<'_>, area: Rect, view: &View<'_>) {
     let theme = view.theme;
@@ -33,7 +23,7 @@ pub(super) fn show(frame: &mut Frame<'_>, area: Rect, view: &View<'_>) {
             false => theme.head(),
         };
         let title = number.title();
-        head.push(Span::raw(" ".repeat(width(number) - title.len())));
+        head.push(Span::raw(" ".repeat(number.width() - title.len())));
         head.push(Span::styled(title, style));
     }
     let mut lines = vec![Line::from(head)];
@@ -44,7 +34,7 @@ pub(super) fn show(frame: &mut Frame<'_>, area: Rect, view: &View<'_>) {
             let text = counts.map_or("-".into(), |counts| counts.of(number, group).to_string());
             let style = counts.map_or(theme.faint(), |counts| style(view, &counts, number, group));
             line.push(Span::styled(
-                format!("{text:>w$}", w = width(number)),
+                format!("{text:>w$}", w = number.width()),
                 style,
             ));
         }
@@ -72,8 +62,11 @@ pub(super) fn show_reading(frame: &mut Frame<'_>, area: Rect, view: &View<'_>) {
     let theme = view.theme;
     let line = match (view.trouble, view.facts.board) {
         (Some(trouble), _) => {
-            let trouble = trouble.lines().next().unwrap_or_default();
-            Line::styled(format!("old numbers: {trouble}"), theme.odd())
+            let why = match view.facts.server {
+                State::Up => trouble.lines().next().unwrap_or_default(),
+                State::Away(..) => "there is no Postgres to ask",
+            };
+            Line::styled(format!("old numbers: {why}"), theme.odd())
         }
         (None, Some(board)) => {
             let took = board.took.as_millis();

@@ -33,6 +33,11 @@ impl Theme {
         self.with(Color::Green)
     }
 
+    pub(super) fn won(self) -> Style {
+        self.good()
+            .add_modifier(Modifier::BOLD | Modifier::REVERSED)
+    }
+
     pub(super) fn odd(self) -> Style {
         self.with(Color::Yellow).add_modifier(Modifier::BOLD)
     }

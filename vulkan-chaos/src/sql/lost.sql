@@ -1,7 +1,6 @@
 -- Acknowledged, and neither owed nor dead, nor done with an effect to show.
-SELECT consumer_group, count(*) AS messages FROM chaos.promised
-LEFT JOIN vulkan.deliveries d USING (consumer_group, event_offset)
-LEFT JOIN chaos.effects e USING (consumer_group, event_offset)
-WHERE d.status IS NULL OR d.status = 'done' AND e IS NULL
-    AND d.updated_at <= (SELECT at FROM chaos.reading)
-GROUP BY consumer_group
+WITH suspects AS (TABLE chaos.promised EXCEPT TABLE chaos.effects EXCEPT SELECT
+  consumer_group, event_offset FROM vulkan.deliveries WHERE status <> 'done')
+SELECT consumer_group, count(*) AS messages FROM suspects s
+LEFT JOIN LATERAL vulkan.inspect(s.event_offset) i USING (consumer_group)
+WHERE (i.updated_at <= (SELECT at FROM chaos.reading)) IS NOT FALSE GROUP BY 1

@@ -13,8 +13,11 @@ CREATE INDEX ON chaos.payments (event_offset);
 -- What was promised with each acknowledgement: the message, to every group.
 CREATE VIEW chaos.promised AS
 SELECT g.name AS consumer_group, a.event_offset FROM chaos.acked a CROSS JOIN vulkan.groups g;
--- What was done for a message, in the world outside or in the database: once for each row.
+-- What was done for a message, in the world outside or in the database: once for each row. Of a message that is gone from the log
+-- nothing is known to be done.
 CREATE VIEW chaos.effects AS
-SELECT 'emails' AS consumer_group, event_offset FROM chaos.handled WHERE consumer_group = 'emails'
-UNION ALL
-SELECT 'payments', event_offset FROM chaos.payments;
+SELECT consumer_group, event_offset FROM (
+    SELECT 'emails' AS consumer_group, event_offset FROM chaos.handled WHERE consumer_group = 'emails'
+    UNION ALL
+    SELECT 'payments', event_offset FROM chaos.payments) done
+JOIN vulkan.events e ON e."offset" = done.event_offset;

@@ -7,7 +7,7 @@ use rand::RngExt;
 use vulkan::{Delivery, State, Tx, handler};
 
 use super::trouble::Trouble;
-use crate::ledger::Handled;
+use crate::ledger::{Handled, now};
 use crate::order::OrderPlaced;
 
 type Shared = State<Arc<Trouble>>;
@@ -21,10 +21,11 @@ type Shared = State<Arc<Trouble>>;
     concurrency = 10
 )]
 pub(super) async fn send_email(_: OrderPlaced, cx: &Delivery, trouble: Shared) -> vulkan::Result {
+    let began = now();
     work().await;
     trouble.may_fail()?;
     trouble.may_freeze(cx).await;
-    write_down(cx, &trouble)
+    write_down(cx, &trouble, began)
 }
 
 /// Books the order in the transaction that marks the message done.
@@ -41,6 +42,7 @@ pub(super) async fn book_payment(
     mut tx: Tx,
     trouble: Shared,
 ) -> vulkan::Result {
+    let began = now();
     sqlx::query(include_str!("../sql/book_payment.sql"))
         .bind(cx.offset())
         .bind(i64::try_from(order.id)?)
@@ -51,20 +53,22 @@ pub(super) async fn book_payment(
     trouble.may_fail()?;
     trouble.may_freeze(cx).await;
     // Ahead of the commit, and so of the effect: it says that the handler ran, not that its payment stands.
-    write_down(cx, &trouble)
+    write_down(cx, &trouble, began)
 }
 
 /// Long enough to be caught in.
 async fn work() {
-    let millis = rand::rng().random_range(20..80);
+    let millis = rand::rng().random_range(40..160);
     tokio::time::sleep(Duration::from_millis(millis)).await;
 }
 
-fn write_down(cx: &Delivery, trouble: &Trouble) -> vulkan::Result {
+fn write_down(cx: &Delivery, trouble: &Trouble, began: u64) -> vulkan::Result {
     trouble.ledger.write([&Handled {
         group: cx.group().to_owned(),
         offset: cx.offset(),
         attempt: i32::try_from(cx.attempt())?,
+        began,
+        ended: now(),
     }])?;
     Ok(())
 }

@@ -4,6 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use sqlx::ConnectOptions;
+use sqlx::postgres::PgConnectOptions;
 use tempfile::TempDir;
 
 /// Longer than anything takes on a machine that others use, too.
@@ -34,6 +36,24 @@ impl Place {
         let lines = String::from_utf8_lossy(&output.stdout).into_owned();
         let ours = lines.lines().filter(|line| line.contains(path));
         ours.map(str::to_owned).collect()
+    }
+
+    /// Runs a statement in the database of the run, behind everybody's back, and returns how many rows it concerned: none, too,
+    /// where there is no server to run it.
+    pub(crate) async fn execute(&self, sql: &'static str) -> u64 {
+        let server = std::fs::read_dir(self.path()).unwrap().next();
+        let Some(Ok(directory)) = server else {
+            return 0;
+        };
+        let options = PgConnectOptions::new_without_pgpass()
+            .socket(directory.path())
+            .username("postgres")
+            .database("postgres");
+        let Ok(mut connection) = options.connect().await else {
+            return 0;
+        };
+        let done = sqlx::query(sql).execute(&mut connection).await;
+        done.map_or(0, |done| done.rows_affected())
     }
 
     /// Waits until there is neither a file nor a process of it.

@@ -2,7 +2,9 @@
 
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use vt100::Parser;
@@ -15,7 +17,9 @@ struct Terminal {
     screen: Arc<Mutex<Parser>>,
     keys: Box<dyn Write + Send>,
     child: Box<dyn Child + Send + Sync>,
-    _master: Box<dyn MasterPty + Send>,
+    master: Box<dyn MasterPty + Send>,
+    closed: Arc<AtomicBool>,
+    reading: JoinHandle<()>,
 }
 
 impl Terminal {
@@ -40,18 +44,46 @@ impl Terminal {
         let at = |many| NonZeroU16::new(many).unwrap();
         let screen = Arc::new(Mutex::new(Parser::new(at(24), at(80), 0)));
         let seen = Arc::clone(&screen);
-        std::thread::spawn(move || {
+        let closed = Arc::new(AtomicBool::new(false));
+        let no_longer = Arc::clone(&closed);
+        let reading = std::thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(many @ 1..) = output.read(&mut bytes) {
                 seen.lock().unwrap().process(&bytes[..many]);
+                if no_longer.load(SeqCst) {
+                    break;
+                }
             }
         });
         Self {
             screen,
             keys: pair.master.take_writer().unwrap(),
             child,
-            _master: pair.master,
+            master: pair.master,
+            closed,
+            reading,
         }
+    }
+
+    fn resize(&self, rows: u16, cols: u16) {
+        let size = PtySize {
+            rows,
+            cols,
+            ..PtySize::default()
+        };
+        self.master.resize(size).unwrap();
+        let at = |many| NonZeroU16::new(many).unwrap();
+        let mut parser = self.screen.lock().unwrap();
+        parser.screen_mut().set_size(at(rows), at(cols));
+    }
+
+    /// Closes the window, and returns what was in it.
+    fn close(self) -> Box<dyn Child + Send + Sync> {
+        self.closed.store(true, SeqCst);
+        drop((self.keys, self.master));
+        // It has the terminal open until it has read once more. The clock on the screen sees to that.
+        self.reading.join().unwrap();
+        self.child
     }
 
     fn press(&mut self, keys: &str) {
@@ -151,6 +183,10 @@ fn without_colour_and_ended_from_outside() {
             }
         }
     }
+    terminal.resize(10, 40);
+    terminal.shows("has 40x10");
+    terminal.resize(24, 80);
+    terminal.shows("LOST is:");
     kill("TERM", terminal.child.process_id().unwrap());
     assert_eq!(terminal.child.wait().unwrap().exit_code(), 143);
     until("the terminal to be restored", || {
@@ -159,4 +195,28 @@ fn without_colour_and_ended_from_outside() {
     });
     terminal.is_restored();
     place.until_nothing_is_left();
+}
+
+#[test]
+fn a_window_that_is_closed_leaves_nothing() {
+    let place = Place::new();
+    let terminal = Terminal::start(&place, &[CHAOS, "--messages", "100"], &[]);
+    terminal.number("emails", 1, |produced| produced >= 100);
+    let status = terminal.close().wait().unwrap();
+    assert_eq!(status.exit_code(), 129, "{status}");
+    place.until_nothing_is_left();
+}
+
+#[test]
+fn a_panic_is_told_on_a_terminal_that_works_and_leaves_nothing() {
+    for (in_what, said) in [("here", "on demand, here"), ("beside", "on demand, beside")] {
+        let place = Place::new();
+        let mut terminal = Terminal::start(&place, &[CHAOS, "--panics", in_what], &[]);
+        terminal.shows("LOST is:");
+        terminal.press("!");
+        terminal.shows(said);
+        assert_eq!(terminal.child.wait().unwrap().exit_code(), 2);
+        terminal.is_restored();
+        place.until_nothing_is_left();
+    }
 }

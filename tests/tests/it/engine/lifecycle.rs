@@ -18,3 +18,5 @@ mod replay;
 mod routing;
 /// Outcomes, attempts, delays, and the fence against late settlements.
 mod settle;
+/// `vulkan.deliveries`: what it costs to look.
+mod shown;
