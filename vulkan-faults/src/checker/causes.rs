@@ -26,7 +26,7 @@ type Window = (u64, u64);
 /// What was taken away, and when. Windows are from and to.
 #[derive(Debug, Default)]
 pub(crate) struct Causes {
-    /// Of each process: killed, stopped, stalled, or without an answer.
+    /// Of each process: killed, stopped, stalled, or without an answer in time.
     processes: HashMap<u32, Vec<Window>>,
     /// What all share was away.
     away: Vec<Window>,
@@ -37,7 +37,7 @@ pub(crate) struct Causes {
 }
 
 impl Causes {
-    pub(super) fn of(lines: &[Line]) -> Self {
+    pub(super) fn of(lines: &[Line], lease_us: u64) -> Self {
         let mut this = Self::default();
         let (mut stopped, mut gone) = (HashMap::new(), HashMap::new());
         let mut behind = None;
@@ -62,6 +62,10 @@ impl Causes {
                     let silent = error.contains("no answer") || error.contains("timed out");
                     let reach = if silent { ANSWER } else { LATE };
                     process(line.pid, (at.saturating_sub(reach), at));
+                }
+                // What waits behind a report that takes that long has its lease extended by nobody.
+                Entry::Settled { took_us, .. } if *took_us >= lease_us / 3 => {
+                    process(line.pid, (at.saturating_sub(*took_us), at));
                 }
                 Entry::Gone { what } => _ = gone.insert(what.clone(), at),
                 Entry::Back { .. } => {
@@ -117,7 +121,7 @@ impl History {
         let reports = self.reports.get(&(pid, group.to_owned()));
         let late = reports.and_then(|reports| {
             let first = reports.partition_point(|at| *at <= end + REPORTED);
-            reports[first..].iter().take(2).last().copied()
+            reports[first..].iter().take(2).next_back().copied()
         });
         (end + REPORTED).max(late.unwrap_or(0)) + SECOND
     }

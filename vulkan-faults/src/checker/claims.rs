@@ -44,7 +44,7 @@ struct Message<'a> {
 }
 
 impl Message<'_> {
-    fn say(&mut self, name: &'static str, detail: String) {
+    fn say(&mut self, name: &'static str, detail: impl std::fmt::Display) {
         let detail = format!("message {} of {}: {detail}", self.offset, self.rule.name);
         self.found.push(Anomaly::new(name, detail));
     }

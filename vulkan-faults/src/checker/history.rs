@@ -201,7 +201,7 @@ impl History {
                     }
                 }
                 Entry::Signal { to, name } if name == "KILL" => _ = this.kills.insert(*to, at),
-                Entry::Settled { group } => {
+                Entry::Settled { group, .. } => {
                     let reports = this.reports.entry((pid, group.clone())).or_default();
                     reports.push(at);
                 }
@@ -220,7 +220,7 @@ impl History {
             .filter(|one| one.status == "done")
             .map(|one| ((one.group.clone(), one.offset), one.attempts))
             .collect();
-        this.causes = Causes::of(&lines);
+        this.causes = Causes::of(&lines, this.rules.lease_us);
         this.lines = lines;
         this
     }

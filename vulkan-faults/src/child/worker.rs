@@ -98,8 +98,9 @@ fn note(pen: &Pen, event: &WorkerEvent<'_>) {
             group: (*group).into(),
             took_us: us(*took),
         },
-        WorkerEvent::Settled { group, .. } => Entry::Settled {
+        WorkerEvent::Settled { group, took, .. } => Entry::Settled {
             group: (*group).into(),
+            took_us: us(*took),
         },
         WorkerEvent::Stale {
             group, settlements, ..

@@ -9,7 +9,7 @@ use vulkan::{Client, Error, Position};
 use crate::Result;
 use crate::child::STREAM;
 use crate::ledger::Entry;
-use crate::proxy::Proxy;
+use crate::proxy::{Proxy, Toxics};
 use crate::server::{PORT, Stop};
 use crate::stand::{Outcome, Plan, Setup, Stand};
 
@@ -48,6 +48,11 @@ pub(super) async fn asynchronous(plan: Plan) -> Result<Outcome> {
     stand.server.cut_off_standby().await?;
     stand.run_for(plan.form(3.0, 10.0)).await?;
     stand.gone("the server");
+    // As whoever lets another take over must see to: nobody gets to the first any more, which is looked at again below.
+    proxy.set(Toxics {
+        refuse: true,
+        ..Toxics::default()
+    });
     stand.server.stop(Stop::Crash).await?;
     stand.note(Entry::Crash);
     let server = stand.server.promote().await?;
@@ -55,6 +60,7 @@ pub(super) async fn asynchronous(plan: Plan) -> Result<Outcome> {
     // As its operator is told to: the offsets that were lost are given to no other event.
     stand.server.run("SELECT vulkan.roll_slot()").await?;
     proxy.point_to(server);
+    proxy.set(Toxics::default());
     go_on(stand).await
 }
 

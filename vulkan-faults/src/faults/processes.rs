@@ -145,7 +145,9 @@ fn begun_late(stand: &Stand) -> usize {
     let mut lines: Vec<_> = stand.lines.iter().collect();
     lines.sort_by_key(|line| line.at);
     let (mut stopped, mut woken) = (HashMap::new(), HashMap::new());
-    let mut begun: HashMap<(&str, i64), Vec<(u64, u32, u32)>> = HashMap::new();
+    // By group and offset: when, by whom, and at which attempt it began.
+    type Begun = Vec<(u64, u32, u32)>;
+    let mut begun: HashMap<(&str, i64), Begun> = HashMap::new();
     let mut late = 0;
     for line in lines {
         match &line.entry {

@@ -59,7 +59,11 @@ pub(crate) enum Entry {
     /// A claim brought messages.
     Claimed { group: String, took_us: u64 },
     /// The database took a report of this process for the group.
-    Settled { group: String },
+    Settled {
+        group: String,
+        #[serde(default)]
+        took_us: u64,
+    },
     /// A report of this process came too late.
     Stale { group: String, many: usize },
     /// This process was told that it lost a lease.

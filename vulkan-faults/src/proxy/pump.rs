@@ -22,6 +22,7 @@ const GOES_ON: Duration = Duration::from_millis(20);
 const KEPT_ALIVE: Duration = Duration::from_secs(50);
 
 /// How a connection ended.
+#[derive(Clone, Copy)]
 pub(super) enum Ended {
     /// By one of its ends.
     Closed,

@@ -84,6 +84,13 @@ fn nobody_gets_a_message_before_its_lease_is_over() {
         ["early-reclaim"]
     );
     let for_us = 4 * SECOND;
+    let slow = |took_us| {
+        let group = "single".into();
+        let settled = Entry::Settled { group, took_us };
+        late.clone().on(1).note(4 * SECOND, settled).anomalies()
+    };
+    assert_eq!(slow(2 * SECOND), [""; 0]);
+    assert_eq!(slow(SECOND), ["early-reclaim"]);
     let stalled = |at| late.clone().on(1).note(at, Entry::Stalled { for_us });
     assert_eq!(stalled(7 * SECOND).anomalies(), [""; 0]);
     assert_eq!(stalled(11 * SECOND).anomalies(), ["early-reclaim"]);
@@ -199,6 +206,7 @@ fn what_is_done_stays_done() {
     let late = |killed| {
         let settled = Entry::Settled {
             group: "single".into(),
+            took_us: 0,
         };
         let story = story(60 * SECOND).on(1).note(20 * SECOND, settled.clone());
         let story = story.note(30 * SECOND, settled).kill(killed, 1);
