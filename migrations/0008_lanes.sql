@@ -29,9 +29,19 @@ BEGIN
     ), replaced AS (
         DELETE FROM vulkan.keys x USING fresh f WHERE x.ctid = f.row_id
     )
-    SELECT f.hash, f.prefix_hash, f.messages, f.first, f.last, f.first_delayed, f.deliver_at, f.row_id IS NOT NULL FROM fresh f;
+    SELECT f.hash, f.prefix_hash,
+           -- The run ends before what is delayed: what comes after that is not handed out.
+           CASE WHEN f.first_delayed IS NULL THEN f.messages
+                ELSE (SELECT count(*)::integer FROM vulkan.events e
+                      WHERE e.stream_id = g.stream_id AND hashtextextended(e.partition_key, 0) = f.hash AND e.partition_key IS NOT NULL
+                        AND e."offset" > cursor AND e."offset" < f.first_delayed
+                        AND (g.unfiltered OR vulkan.is_message(g.group_id, e."offset", e.kind, e.headers))
+                        AND NOT (marked AND EXISTS (SELECT FROM vulkan.exceptions x
+                                                    WHERE x.group_id = g.group_id AND x."offset" = e."offset"))) END,
+           f.first, f.last, f.first_delayed, f.deliver_at, f.row_id IS NOT NULL
+    FROM fresh f;
 END $$;
-COMMENT ON FUNCTION vulkan.take_fresh_keys(vulkan.groups, bigint, bigint, timestamptz, boolean) IS 'Internal. The keys of a claimed range that have no lane, with what the range has of them. A row that a drained key has kept is deleted: the caller, who holds the latch, opens a lane for each.';
+COMMENT ON FUNCTION vulkan.take_fresh_keys(vulkan.groups, bigint, bigint, timestamptz, boolean) IS 'Internal. The keys of a claimed range that have no lane, with what the range has of them; messages: those that come before one that is delayed. A row that a drained key has kept is deleted: the caller, who holds the latch, opens a lane for each.';
 
 CREATE FUNCTION vulkan.open_lanes(g vulkan.groups, worker text, new_token bigint, cursor bigint, claim_hi bigint, at timestamptz, marked boolean)
 RETURNS void

@@ -210,6 +210,7 @@ DECLARE
     at      CONSTANT timestamptz := clock_timestamp();
     reports vulkan.lane_report[];
     stale   bigint[];
+    blocked bigint[];
 BEGIN
     SELECT array_agg(ROW(h.o, h.token, h.lane, h.outcome, h.delay, h.error, h.old_head,
                CASE WHEN h.straggler IS NOT NULL THEN h.old_head
@@ -264,13 +265,21 @@ BEGIN
     FROM unnest(reports) r
     CROSS JOIN LATERAL (SELECT n.ctid FROM vulkan.keys n WHERE n.group_id = g.group_id AND n.key_hash = r.lane ORDER BY n.token DESC LIMIT 1) y
     WHERE r.outcome = 'progress' AND l.ctid = y.ctid;
-    UPDATE vulkan.keys l SET head = r.head, status = 'blocked', worker = NULL, lease_until = NULL
-    FROM unnest(reports) r
-    CROSS JOIN LATERAL (SELECT n.ctid FROM vulkan.keys n WHERE n.group_id = g.group_id AND n.key_hash = r.lane ORDER BY n.token DESC LIMIT 1) y
-    WHERE r.status = 'dead' AND g.on_dead = 'block' AND r.straggler IS NULL AND l.ctid = y.ctid;
+    IF g.on_dead = 'block' THEN
+        WITH closed AS (
+            UPDATE vulkan.keys l SET head = r.head, status = 'blocked', worker = NULL, lease_until = NULL
+            FROM unnest(reports) r
+            CROSS JOIN LATERAL (SELECT n.ctid FROM vulkan.keys n WHERE n.group_id = g.group_id AND n.key_hash = r.lane ORDER BY n.token DESC LIMIT 1) y
+            WHERE r.status = 'dead' AND r.straggler IS NULL AND l.ctid = y.ctid
+              -- Not by one that its holder's transaction has completed, for which the row of the message was waited: nobody could free it.
+              AND EXISTS (SELECT FROM vulkan.exceptions x WHERE x.group_id = g.group_id AND x."offset" = r.o AND x.status = 'dead')
+            RETURNING l.key_hash
+        )
+        SELECT array_agg(c.key_hash) INTO blocked FROM closed c;
+    END IF;
     PERFORM vulkan.rest_lanes(g, array_agg(r.lane), array_agg(r.head))
     FROM unnest(reports) r
-    WHERE r.outcome <> 'progress' AND NOT (r.status = 'dead' AND g.on_dead = 'block' AND r.straggler IS NULL)
+    WHERE r.outcome <> 'progress' AND r.lane <> ALL (coalesce(blocked, '{}'))
     HAVING count(*) > 0;
     IF g.prefixed THEN
         PERFORM vulkan.unpark(g, array_agg(f.prefix), array_agg(f.messages))
@@ -278,7 +287,8 @@ BEGIN
         HAVING count(*) > 0;
     END IF;
     RETURN QUERY
-    SELECT r.o, CASE WHEN r.skipped THEN 'stale' ELSE r.status END
+    SELECT r.o, CASE WHEN r.skipped OR EXISTS (SELECT FROM vulkan.exceptions x WHERE x.group_id = g.group_id AND x."offset" = r.o AND x.status = 'done')
+                     THEN 'stale' ELSE r.status END
     FROM unnest(reports) r
     WHERE r.status <> 'done' OR (r.skipped AND r.outcome NOT IN ('done', 'progress'));
     RETURN QUERY SELECT u.o, 'stale' FROM unnest(stale) AS u(o);

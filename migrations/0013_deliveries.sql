@@ -55,16 +55,17 @@ FROM (
       AND (g.unfiltered OR vulkan.is_message(g.group_id, e."offset", e.kind, e.headers))
       AND NOT EXISTS (SELECT FROM vulkan.exceptions x WHERE x.group_id = c.group_id AND x."offset" = e."offset")
     UNION ALL
-    -- Done at its first attempt: no row of its own, a range says it.
+    -- Done at its first attempt: no row of its own, a range says it. Looked up for each event: a join by range would compare each with all.
     SELECT c.group_id, e."offset", 'done', 1, NULL, NULL, coalesce(r.worker, c.worker), coalesce(r.claimed_at, c.claimed_at), NULL,
            coalesce(r.settled_at, c.settled_at, c.claimed_at)
-    FROM vulkan.claims c JOIN vulkan.groups g ON g.group_id = c.group_id
-    JOIN vulkan.events e ON e.stream_id = g.stream_id AND e."offset" > c.lo AND e."offset" <= c.hi
+    FROM vulkan.groups g
+    JOIN vulkan.events e ON e.stream_id = g.stream_id
+    CROSS JOIN LATERAL (SELECT y.* FROM vulkan.claims y WHERE y.group_id = g.group_id AND y.hi >= e."offset" ORDER BY y.hi LIMIT 1) c
     LEFT JOIN LATERAL (
         SELECT r.* FROM vulkan.runs r
         WHERE r.group_id = c.group_id AND r.key_hash = hashtextextended(e.partition_key, 0) AND r.hi >= e."offset"
         ORDER BY r.hi LIMIT 1) r ON r.lo < e."offset"
-    WHERE c.origin <> 'seek' AND g.mode = 'lifecycle' AND (c.settled_at IS NOT NULL OR e.partition_key IS NOT NULL)
+    WHERE c.lo < e."offset" AND c.origin <> 'seek' AND g.mode = 'lifecycle' AND (c.settled_at IS NOT NULL OR e.partition_key IS NOT NULL)
       AND (g.unfiltered OR vulkan.is_message(g.group_id, e."offset", e.kind, e.headers))
       AND NOT EXISTS (SELECT FROM vulkan.exceptions x WHERE x.group_id = c.group_id AND x."offset" = e."offset")
       AND NOT EXISTS (SELECT FROM vulkan.lanes l WHERE l.group_id = c.group_id

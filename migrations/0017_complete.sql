@@ -18,7 +18,10 @@ BEGIN
             SET status = 'done', attempts = x.attempts + 1, token = EXCLUDED.token, solo = false,
                 claimed_at = EXCLUDED.claimed_at, worker = EXCLUDED.worker, updated_at = clock_timestamp()
             WHERE x.status = 'ready';
-        marked := FOUND;
+        -- Read anew: this may have waited for whoever took the lane away, and has made it ready for this very message.
+        marked := FOUND AND EXISTS (
+            SELECT FROM vulkan.keys l
+            WHERE l.group_id = complete.group_id AND l.key_hash = complete.lane AND l.token = complete.token AND l.lease_until IS NOT NULL);
     ELSE
         -- Twice: between the look at its own row and the look at its claim, the claim may have been
         -- settled, and the message have got a row of its own.
@@ -80,6 +83,13 @@ BEGIN
         RETURNING x."offset"
     )
     SELECT coalesce(array_agg(k."offset"), '{}') INTO marked FROM keyed k;
+    -- Read anew: this may have waited for whoever took a lane away, and has made it ready for one of these messages.
+    IF cardinality(marked) > 0 THEN
+        marked := ARRAY(SELECT u.o FROM unnest(event_offsets, complete_many.tokens, complete_many.lanes) AS u(o, token, lane)
+                        CROSS JOIN LATERAL (SELECT FROM vulkan.keys n WHERE n.group_id = complete_many.group_id AND n.key_hash = u.lane
+                                            AND n.token = u.token AND n.lease_until IS NOT NULL LIMIT 1) l
+                        WHERE u.o = ANY (marked));
+    END IF;
     -- Twice: a claim may be settled between the look at the messages' own rows and the look at it.
     FOR i IN 1 .. 2 LOOP
         EXIT WHEN cardinality(marked) = cardinality(event_offsets);

@@ -1,20 +1,27 @@
-//! One partition key: claims of the log that meet it, the lane that holds its messages, workers that may be late, and a reaper.
+//! One partition key: claims of the log that meet it, the lane that holds its messages, workers that may be late, their handlers' transactions, and a reaper.
 //!
-//! What the SQL does under the group's latch in two statements, it does here in two steps, so that the latch matters: a claim of the log looks
-//! for the lane and moves the cursor after; whoever gives a lane back looks for its next message and deletes the lane after. The SQL is
-//! `claim_log()`, `claim_lanes()`, `settle_lanes()`, `rest_lanes()`, `reap_lanes()` and `complete()`.
+//! What the SQL does in several statements it does here in several steps, so that the latch and the fences matter. A claim of the log looks for the lane
+//! and moves the cursor after. A claim of the lane locks its row, and reads the cursor after, without the latch. A settlement looks at the lane and the message,
+//! writes the message's row, for which it may have to wait, looks for the next message, and gives the lane back: all of that is seen at its end.
+//! `complete()` looks at the lane without a lock, marks the message's row, and commits whenever its transaction does. The SQL is `claim_log()`,
+//! `claim_lanes()`, `settle_lanes()`, `rest_lanes()`, `reap_lanes()` and `complete()`. How a key finds its row is in `keys`.
+
+mod completion;
+mod hand_out;
+mod settlement;
 
 use stateright::{Model, Property};
 
 /// How many messages the key has, how many workers there are, and how often leases are lost.
-const MESSAGES: u8 = 3;
+const MESSAGES: usize = 2;
 const WORKERS: usize = 2;
 const LOSSES: u8 = 2;
+/// Who reaps has a place behind the workers.
+const REAPER: usize = WORKERS;
 
 /// What can be wrong with the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flaw {
-    /// Nothing.
+enum Flaw {
     None,
     /// Claims and settlements do not exclude each other.
     NoLatch,
@@ -24,117 +31,183 @@ pub enum Flaw {
     TokenKept,
     /// A claim hands out new messages of a key that has its lane.
     BusyKeyHandedOut,
-    /// A handler's transaction commits whoever has the message by now.
-    CompleteNotFenced,
     /// A failed message is passed over like a done one.
     HeadPassesFailure,
+    /// A completion does not look whether its worker has the lane.
+    CompleteNotFenced,
+    /// A completion does not look again when it has waited for the message's row.
+    CompleteLooksOnce,
+    /// A completion marks the row of the message, whatever that is by then.
+    CompleteMarksAnything,
+    /// A settlement writes its failure over a message that is done.
+    SettleOverwrites,
+    /// A dead message blocks its lane, though it was completed while the settlement waited for its row.
+    BlocksAnyway,
 }
 
 /// The protocol, or one that is almost it.
 #[derive(Debug, Clone)]
-pub struct Lanes {
-    /// What is wrong with it.
-    pub flaw: Flaw,
+struct Lanes {
+    flaw: Flaw,
 }
 
 /// The lane of the key: what is unresolved lies above its head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Lane {
-    head: u8,
+struct Lane {
+    head: usize,
     token: u8,
-    held: bool,
+    status: Status,
 }
 
-/// A run that a worker has, or believes to have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Run {
-    next: u8,
-    last: u8,
+enum Status {
+    Ready,
+    Processing,
+    Blocked,
+}
+
+/// A message's row among the exceptions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Row {
+    None,
+    Ready,
+    Done,
+    Dead,
+}
+
+/// What is said of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Outcome {
+    Done,
+    Retry,
+    Dead,
+}
+
+/// A run that a worker has, or believes to have: messages that it has still to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Run {
+    todo: [bool; MESSAGES],
     token: u8,
 }
 
-/// Where a worker is.
+/// Where a worker is, or the reaper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Worker {
-    /// It has nothing.
+enum Worker {
     Idle,
     /// It claims from the log, and has looked whether the key has its lane.
     Claiming {
-        /// It has.
         lane: bool,
-        /// Where the cursor was.
-        cursor: u8,
+        cursor: usize,
     },
-    /// It has a run.
+    /// It has the lane's row, and has yet to read what to hand out.
+    Taking,
     Working(Run),
-    /// It gives a lane back up to a head, and has looked for the next message.
+    /// It has looked at the lane and at the message.
+    Settling {
+        message: usize,
+        outcome: Outcome,
+    },
+    /// It has written the message's row, and looked for the next message.
     Resting {
-        /// Everything up to here is resolved.
-        head: u8,
-        /// There is none.
+        message: usize,
+        row: Row,
+        head: usize,
+        status: Status,
         drained: bool,
     },
 }
 
-/// Everything there is.
+/// A handler's transaction that completes its message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Transaction {
+    message: usize,
+    token: u8,
+    /// It has marked the message's row, and not only looked.
+    marked: bool,
+}
+
+/// Everything there is, as far as it is committed. Message 1 is the first; the place of each is one below.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct State {
-    cursor: u8,
+struct State {
+    cursor: usize,
     lane: Option<Lane>,
+    rows: [Row; MESSAGES],
     tokens: u8,
     latch: Option<usize>,
-    workers: [Worker; WORKERS],
+    workers: [Worker; WORKERS + 1],
+    transactions: [Option<Transaction>; WORKERS],
     losses: u8,
     failures: u8,
     /// How often each message was accepted as done.
-    done: [u8; MESSAGES as usize],
+    done: [u8; MESSAGES],
     /// How often the effects of each were committed.
-    effects: [u8; MESSAGES as usize],
+    effects: [u8; MESSAGES],
     /// A message was accepted before one in front of it.
     disordered: bool,
 }
 
 /// What happens next.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Action {
+enum Action {
     /// A worker begins to claim from the log, or goes on with it.
     ClaimLog(usize),
-    /// A worker takes the lane, which is ready.
+    /// A worker locks the lane, which is ready, or hands it out.
     ClaimLane(usize),
-    /// A worker's transaction with the effects of the next message commits, its message marked done.
-    Complete(usize),
-    /// A worker reports its next message done.
-    Done(usize),
-    /// A worker reports its next message failed.
-    Failed(usize),
-    /// A worker puts the lane in order that it has given back.
-    Rest(usize),
-    /// The lease of the lane is lost, and somebody takes it back.
+    /// `complete()` looks whether the worker has the lane.
+    Look(usize),
+    /// `complete()` marks the next message done.
+    Mark(usize),
+    /// The handler's transaction commits.
+    Commit(usize),
+    /// Or does not.
+    RollBack(usize),
+    /// A worker reports its next message, done or failed.
+    Settle(usize, Outcome),
+    /// The reaper finds the lease of the lane lost.
     Reap,
-}
-
-impl Lanes {
-    fn takes_latch(&self, state: &State, worker: usize) -> bool {
-        self.flaw == Flaw::NoLatch || state.latch.is_none_or(|holder| holder == worker)
-    }
-
-    /// Whether what a worker says still counts.
-    fn holds(&self, state: &State, run: Run) -> bool {
-        let lane = state.lane.filter(|lane| lane.held);
-        lane.is_some_and(|lane| self.flaw == Flaw::NoFence || lane.token == run.token)
-    }
+    /// A settlement, or the reaper, writes the message's row, or gives the lane back.
+    GoOn(usize),
 }
 
 impl State {
+    /// Who would write a message's row waits for a transaction that has.
+    fn is_locked(&self, message: usize) -> bool {
+        let marked = |x: &Transaction| x.marked && x.message == message;
+        self.transactions.iter().flatten().any(marked)
+            || self.workers.iter().any(|worker| {
+                matches!(worker, Worker::Resting { message: of, row, .. } if *of == message && *row != Row::None)
+            })
+    }
+
+    fn is_held(&self, token: u8) -> bool {
+        self.lane
+            .is_some_and(|lane| lane.status == Status::Processing && lane.token == token)
+    }
+
+    /// The messages above a head that a lane has to hand out.
+    fn pending(&self, head: usize) -> [bool; MESSAGES] {
+        std::array::from_fn(|nth| {
+            (head..self.cursor).contains(&nth) && matches!(self.rows[nth], Row::None | Row::Ready)
+        })
+    }
+
+    fn is_resolved(&self, nth: usize) -> bool {
+        self.done[nth] > 0 || self.rows[nth] == Row::Done
+    }
+
     fn draw(&mut self) -> u8 {
         self.tokens += 1;
         self.tokens
     }
+}
 
-    fn accept(&mut self, message: u8) {
-        let nth = usize::from(message - 1);
-        self.disordered |= self.done[..nth].contains(&0);
-        self.done[nth] += 1;
+impl Lanes {
+    fn takes_latch(&self, state: &mut State, worker: usize) -> Option<()> {
+        if self.flaw != Flaw::NoLatch && state.latch.is_some() {
+            return None;
+        }
+        state.latch = Some(worker);
+        Some(())
     }
 }
 
@@ -146,13 +219,15 @@ impl Model for Lanes {
         vec![State {
             cursor: 0,
             lane: None,
+            rows: [Row::None; MESSAGES],
             tokens: 0,
             latch: None,
-            workers: [Worker::Idle; WORKERS],
+            workers: [Worker::Idle; WORKERS + 1],
+            transactions: [None; WORKERS],
             losses: LOSSES,
             failures: 1,
-            done: [0; MESSAGES as usize],
-            effects: [0; MESSAGES as usize],
+            done: [0; MESSAGES],
+            effects: [0; MESSAGES],
             disordered: false,
         }]
     }
@@ -162,144 +237,39 @@ impl Model for Lanes {
             actions.extend([
                 Action::ClaimLog(worker),
                 Action::ClaimLane(worker),
-                Action::Complete(worker),
-                Action::Done(worker),
-                Action::Failed(worker),
-                Action::Rest(worker),
+                Action::Look(worker),
+                Action::Mark(worker),
+                Action::Commit(worker),
+                Action::RollBack(worker),
+                Action::Settle(worker, Outcome::Done),
+                Action::Settle(worker, Outcome::Retry),
+                Action::Settle(worker, Outcome::Dead),
+                Action::GoOn(worker),
             ]);
         }
-        actions.push(Action::Reap);
+        actions.extend([Action::Reap, Action::GoOn(REAPER)]);
     }
 
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
         let mut state = last.clone();
         match action {
-            Action::ClaimLog(nth) => match state.workers[nth] {
-                Worker::Idle if state.cursor < MESSAGES && self.takes_latch(last, nth) => {
-                    state.latch = Some(nth);
-                    let lane = state.lane.is_some() && self.flaw != Flaw::BusyKeyHandedOut;
-                    let cursor = state.cursor;
-                    state.workers[nth] = Worker::Claiming { lane, cursor };
+            Action::ClaimLog(nth) => self.claim_log(&mut state, nth)?,
+            Action::ClaimLane(nth) => self.claim_lane(&mut state, nth)?,
+            Action::Look(nth) => self.look(&mut state, nth)?,
+            Action::Mark(nth) => self.mark(&mut state, nth)?,
+            Action::Commit(nth) => state.commit(nth)?,
+            Action::RollBack(nth) => {
+                state.transactions[nth].take()?;
+            }
+            Action::Settle(nth, outcome) => self.settle(&mut state, nth, outcome)?,
+            Action::Reap => self.reap(&mut state)?,
+            Action::GoOn(nth) => match state.workers[nth] {
+                Worker::Settling { message, outcome } => {
+                    self.write(&mut state, nth, message, outcome)?;
                 }
-                Worker::Claiming { lane, cursor } => {
-                    state.latch = None;
-                    // The primary key of the claims: one of two that did not exclude each other fails.
-                    if state.cursor != cursor {
-                        state.workers[nth] = Worker::Idle;
-                        return Some(state);
-                    }
-                    state.cursor += 1;
-                    state.workers[nth] = Worker::Idle;
-                    if !lane {
-                        let token = state.draw();
-                        state.lane = Some(Lane {
-                            head: cursor,
-                            token,
-                            held: true,
-                        });
-                        state.workers[nth] = Worker::Working(Run {
-                            next: cursor + 1,
-                            last: cursor + 1,
-                            token,
-                        });
-                    }
-                }
+                Worker::Resting { .. } => self.rest(&mut state, nth)?,
                 _ => return None,
             },
-            Action::ClaimLane(nth) => {
-                let lane = state
-                    .lane
-                    .filter(|lane| !lane.held && lane.head < last.cursor)?;
-                if state.workers[nth] != Worker::Idle {
-                    return None;
-                }
-                let token = if self.flaw == Flaw::TokenKept {
-                    lane.token
-                } else {
-                    state.draw()
-                };
-                state.lane = Some(Lane {
-                    token,
-                    held: true,
-                    ..lane
-                });
-                state.workers[nth] = Worker::Working(Run {
-                    next: lane.head + 1,
-                    last: state.cursor,
-                    token,
-                });
-            }
-            Action::Complete(nth) => {
-                let Worker::Working(run) = state.workers[nth] else {
-                    return None;
-                };
-                let effects = &mut state.effects[usize::from(run.next - 1)];
-                let marked = *effects > 0;
-                let fenced = self.flaw != Flaw::CompleteNotFenced;
-                if fenced && (marked || !self.holds(last, run)) || *effects > 1 {
-                    return None;
-                }
-                *effects += 1;
-            }
-            Action::Done(nth) | Action::Failed(nth) => {
-                let Worker::Working(run) = state.workers[nth] else {
-                    return None;
-                };
-                let failed = matches!(action, Action::Failed(_));
-                if !self.takes_latch(last, nth) || failed && state.failures == 0 {
-                    return None;
-                }
-                if !self.holds(last, run) {
-                    // Stale: nothing changes, and the worker goes on with something else.
-                    state.workers[nth] = Worker::Idle;
-                    return Some(state);
-                }
-                if failed {
-                    state.failures -= 1;
-                } else {
-                    state.accept(run.next);
-                }
-                let passed = !failed || self.flaw == Flaw::HeadPassesFailure;
-                let head = run.next - u8::from(!passed);
-                if !failed && run.next < run.last {
-                    state.lane.as_mut()?.head = head;
-                    state.workers[nth] = Worker::Working(Run {
-                        next: run.next + 1,
-                        ..run
-                    });
-                } else {
-                    state.latch = Some(nth);
-                    let drained = head >= state.cursor;
-                    state.workers[nth] = Worker::Resting { head, drained };
-                }
-            }
-            Action::Rest(nth) => {
-                let Worker::Resting { head, drained } = state.workers[nth] else {
-                    return None;
-                };
-                state.latch = None;
-                state.workers[nth] = Worker::Idle;
-                if drained {
-                    state.lane = None;
-                } else if let Some(lane) = &mut state.lane {
-                    lane.head = head;
-                    lane.held = false;
-                }
-            }
-            Action::Reap => {
-                let mut lane = state.lane.filter(|lane| lane.held)?;
-                // Who gives it back holds the latch, and its row.
-                let resting = |worker: &Worker| matches!(worker, Worker::Resting { .. });
-                if state.losses == 0 || state.latch.is_some() || state.workers.iter().any(resting) {
-                    return None;
-                }
-                state.losses -= 1;
-                if self.flaw != Flaw::TokenKept {
-                    lane.token = state.draw();
-                }
-                lane.held = false;
-                state.lane = Some(lane);
-            }
         }
         Some(state)
     }
@@ -307,13 +277,8 @@ impl Model for Lanes {
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
             Property::always("nothing is lost", |_: &Self, state: &State| {
-                let open = state.lane.map_or(state.cursor, |lane| lane.head);
-                let handed_back = state
-                    .workers
-                    .iter()
-                    .any(|w| matches!(w, Worker::Resting { .. }));
-                let resolved = usize::from(open.min(state.cursor));
-                handed_back || state.done[..resolved].iter().all(|done| *done > 0)
+                let passed = state.lane.map_or(state.cursor, |lane| lane.head);
+                (0..passed.min(state.cursor)).all(|nth| state.is_resolved(nth))
             }),
             Property::always("nothing is done twice", |_, state: &State| {
                 state.done.iter().all(|done| *done < 2)
@@ -324,8 +289,29 @@ impl Model for Lanes {
             Property::always("effects happen once", |_, state: &State| {
                 state.effects.iter().all(|effects| *effects < 2)
             }),
+            Property::always("a ready lane is never empty", |_, state: &State| {
+                state.lane.is_none_or(|lane| {
+                    lane.status != Status::Ready || state.pending(lane.head).contains(&true)
+                })
+            }),
+            Property::always("what blocks a lane is dead", |_, state: &State| {
+                state.lane.is_none_or(|lane| {
+                    lane.status != Status::Blocked || state.rows.get(lane.head) == Some(&Row::Dead)
+                })
+            }),
             Property::sometimes("all is done", |_, state: &State| {
-                state.done == [1; MESSAGES as usize] && state.lane.is_none()
+                state.done == [1; MESSAGES] && state.lane.is_none()
+            }),
+            Property::sometimes(
+                "it is completed when its lane is lost",
+                |_, state: &State| {
+                    state.lane.is_none() && state.done[0] == 0 && state.effects[0] == 1
+                },
+            ),
+            Property::sometimes("a lane is blocked", |_, state: &State| {
+                state
+                    .lane
+                    .is_some_and(|lane| lane.status == Status::Blocked)
             }),
         ]
     }
@@ -334,11 +320,18 @@ impl Model for Lanes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::explore::broken;
+    use crate::explore::{breaks, explored};
 
     #[test]
     fn a_key_is_handled_in_order_and_nothing_of_it_is_lost() {
-        assert_eq!(broken(Lanes { flaw: Flaw::None }), ["all is done"]);
+        assert_eq!(
+            explored(Lanes { flaw: Flaw::None }),
+            [
+                "a lane is blocked",
+                "all is done",
+                "it is completed when its lane is lost"
+            ]
+        );
     }
 
     #[test]
@@ -348,11 +341,15 @@ mod tests {
             (Flaw::NoFence, "nothing is done twice"),
             (Flaw::TokenKept, "nothing is done twice"),
             (Flaw::BusyKeyHandedOut, "each key is done in order"),
-            (Flaw::CompleteNotFenced, "effects happen once"),
             (Flaw::HeadPassesFailure, "nothing is lost"),
+            // The message's row alone sees to it that its effects happen once.
+            (Flaw::CompleteNotFenced, "a ready lane is never empty"),
+            (Flaw::CompleteLooksOnce, "a ready lane is never empty"),
+            (Flaw::CompleteMarksAnything, "effects happen once"),
+            (Flaw::SettleOverwrites, "effects happen once"),
+            (Flaw::BlocksAnyway, "what blocks a lane is dead"),
         ] {
-            let found = broken(Lanes { flaw });
-            assert!(found.contains(&property), "{flaw:?}: {found:?}");
+            assert!(breaks(Lanes { flaw }, property), "{flaw:?}: {property}");
         }
     }
 }

@@ -6,7 +6,7 @@ mod at_work;
 mod canary;
 /// `create_roles()`: by whom, twice, in two databases at once.
 mod create_roles;
-/// What runs with the rights of the owner, and what an attacker puts in its way.
+/// What runs with the rights of the owner: where it looks for names, and for whom it is.
 mod definer;
 /// The SQL of the guide, with roles of other names.
 mod guide;
@@ -16,6 +16,8 @@ mod limits;
 mod matrix;
 /// Hostile names through everything that takes one.
 mod names;
+/// What an attacker puts in the way of what runs with the rights of the owner.
+mod traps;
 
 /// Databases with roles, and logins that have them.
 mod support;

@@ -30,7 +30,8 @@ impl Client {
     /// What is wrong with the server; nothing on a sound one. Workers ask when they start.
     ///
     /// It looks at what makes a publish durable (`fsync`, `synchronous_commit`), at what readers rely on, at what will make
-    /// things slow. The settings are those of this client's connections.
+    /// things slow. The settings are those of this client's connections. Since when a transaction of another role lasts only
+    /// members of `pg_read_all_stats` see; to others, one counts as old that has outlasted 100,000 transactions.
     ///
     /// # Errors
     ///

@@ -20,45 +20,45 @@ const MAX_BATCH: usize = 16 * 1024 * 1024;
 pub(super) fn check(message: &Message) -> Result<(), Error> {
     let kind = &message.kind;
     let payload = message.payload.get();
-    let headers = message.headers.as_ref().map_or(0, |headers| headers.len());
-    let header_bytes = header_bytes(message);
-    let key = message.key.as_ref().map_or(0, String::len);
-    let (problem, hint) = if payload.len() > MAX_PAYLOAD {
-        (
-            format!(
-                "the payload of a {kind:?} event has {} bytes, more than {MAX_PAYLOAD}",
-                payload.len()
-            ),
+    let bytes = payload.len();
+    if bytes > MAX_PAYLOAD {
+        return Err(Error::invalid(
+            format!("the payload of a {kind:?} event has {bytes} bytes, more than {MAX_PAYLOAD}"),
             "store it elsewhere, and publish where it is",
-        )
-    } else if is_deep(payload) {
-        (
+        ));
+    }
+    if is_deep(payload) {
+        return Err(Error::invalid(
             format!(
                 "the payload of a {kind:?} event is nested too deeply: more than {MAX_DEPTH} arrays and objects stand one within the other"
             ),
             "publish JSON that is nested less deeply",
-        )
-    } else if headers > MAX_HEADERS {
-        (
+        ));
+    }
+    let headers = message.headers.as_ref().map_or(0, |headers| headers.len());
+    if headers > MAX_HEADERS {
+        return Err(Error::invalid(
             format!("a {kind:?} event has {headers} headers, more than {MAX_HEADERS}"),
             "put into the payload what is no header",
-        )
-    } else if header_bytes > MAX_HEADER_BYTES {
-        (
+        ));
+    }
+    let bytes = header_bytes(message);
+    if bytes > MAX_HEADER_BYTES {
+        return Err(Error::invalid(
             format!(
-                "the headers of a {kind:?} event have {header_bytes} bytes, more than {MAX_HEADER_BYTES}"
+                "the headers of a {kind:?} event have {bytes} bytes, more than {MAX_HEADER_BYTES}"
             ),
             "put into the payload what is no header",
-        )
-    } else if key > MAX_KEY {
-        (
+        ));
+    }
+    let key = message.key.as_ref().map_or(0, String::len);
+    if key > MAX_KEY {
+        return Err(Error::invalid(
             format!("the partition key of a {kind:?} event has {key} bytes, more than {MAX_KEY}"),
             "use a shorter one, or a hash of it",
-        )
-    } else {
-        return Ok(());
-    };
-    Err(Error::invalid(problem, hint))
+        ));
+    }
+    Ok(())
 }
 
 /// Checks the size of a batch.
@@ -129,6 +129,8 @@ fn is_deep(json: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde_json::value::RawValue;
 
     use super::*;
@@ -147,7 +149,9 @@ mod tests {
         let many = |n: usize| (0..n).fold(message(), |m, n| m.header(n.to_string(), ""));
         // {"a":"…"}
         let large = |bytes: usize| message().header("a", "x".repeat(bytes - 8));
+        let long = |bytes: usize| raw(format!("\"{}\"", "x".repeat(bytes - 2)));
         for (good, bad, words) in [
+            (long(MAX_PAYLOAD), long(MAX_PAYLOAD + 1), "67108865 bytes"),
             (nested(127), nested(128), "nested too deeply"),
             (many(64), many(65), "65 headers"),
             (large(16_384), large(16_385), "16385 bytes"),
@@ -179,18 +183,16 @@ mod tests {
 
     #[test]
     fn headers_are_as_long_as_their_json() {
-        for headers in [
-            vec![],
-            vec![("a", "b")],
-            vec![("a", "\"\\\n\r\t\u{8}\u{c}\u{1}\u{1f}\u{7f}ä/"), ("", "")],
-        ] {
-            let message = headers.iter().fold(message(), |message, (name, value)| {
-                message.header(*name, *value)
-            });
-            if let Some(headers) = &message.headers {
-                let json = serde_json::to_string(headers).unwrap();
-                assert_eq!(header_bytes(&message), json.len(), "{json}");
-            }
+        assert_eq!(header_bytes(&message()), 0);
+        let mut none = message();
+        none.headers = Some(BTreeMap::new());
+        let plain = message().header("a", "b");
+        let escaped = message()
+            .header("a", "\"\\\n\r\t\u{8}\u{c}\u{1}\u{1f}\u{7f}ä/")
+            .header("", "");
+        for message in [none, plain, escaped] {
+            let json = serde_json::to_string(&message.headers).unwrap();
+            assert_eq!(header_bytes(&message), json.len(), "{json}");
         }
     }
 }

@@ -33,7 +33,10 @@ fn nothing_is_lost_that_was_acknowledged() {
         let kinds: Vec<_> = targets.iter().map(|target| &target["kind"]).collect();
         assert!(kinds.iter().any(|kind| *kind == "inflicted"), "{outcome:#}");
         for target in targets {
-            assert!(target["met"] == true || target["kind"] == "speed", "{target:#}");
+            assert!(
+                target["met"] == true || target["kind"] == "speed",
+                "{target:#}"
+            );
         }
     }
 }

@@ -67,19 +67,17 @@ impl Readiness {
 
     /// Why it cannot; nothing if it can.
     pub fn reasons(&self) -> Vec<String> {
-        let mut state = self.state();
-        state
-            .failing
-            .retain(|_, (_, since)| since.elapsed() < STALE);
+        let state = self.state();
+        let failing = state.failing.values();
+        let mut failing = failing.filter(|(_, since)| since.elapsed() < STALE);
         match state.phase {
-            Phase::Starting => vec![match state.failing.values().next() {
+            Phase::Starting => vec![match failing.next() {
                 Some((why, _)) => format!("it has not started yet: {why}"),
                 None => "it has not started yet".into(),
             }],
             Phase::Stopping => vec!["it stops".into()],
             Phase::Running => {
-                let mut reasons: Vec<String> =
-                    state.failing.values().map(|(why, _)| why.clone()).collect();
+                let mut reasons: Vec<String> = failing.map(|(why, _)| why.clone()).collect();
                 reasons.sort_unstable();
                 reasons.dedup();
                 let silent = state.answered.elapsed();
@@ -208,6 +206,37 @@ mod tests {
     fn what_no_message_waits_for_does_not_count() {
         let readiness = running();
         trouble(&readiness, DatabaseCall::Maintain, None);
+        assert!(readiness.is_ready());
+    }
+
+    #[test]
+    fn who_does_not_ask_any_more_is_forgotten() {
+        let readiness = running();
+        trouble(&readiness, DatabaseCall::Claim, Some(("orders", "a")));
+        for (seconds, ready) in [(39, false), (2, true)] {
+            let mut state = readiness.state();
+            for (_, since) in state.failing.values_mut() {
+                *since -= Duration::from_secs(seconds);
+            }
+            drop(state);
+            assert_eq!(readiness.is_ready(), ready);
+        }
+        // It fails once more.
+        trouble(&readiness, DatabaseCall::Claim, Some(("orders", "a")));
+        assert!(!readiness.is_ready());
+    }
+
+    #[test]
+    fn what_nobody_needs_any_more_is_no_reason() {
+        let readiness = running();
+        trouble(&readiness, DatabaseCall::Look, None);
+        trouble(&readiness, DatabaseCall::Extend, None);
+        readiness.needless(DatabaseCall::Extend);
+        assert_eq!(
+            readiness.reasons(),
+            ["cannot look for work: the database gives no answer"]
+        );
+        readiness.needless(DatabaseCall::Look);
         assert!(readiness.is_ready());
     }
 

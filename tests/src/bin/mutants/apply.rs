@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::entry::{Mutant, root};
+use super::entry::{Mutant, mutated, root};
 
 /// A copy of the repository's files. They are written only where they differ, so that what did not change is not compiled anew.
 pub(crate) struct Copy {
@@ -32,32 +32,33 @@ impl Copy {
         if files.is_empty() {
             return Err(format!("git knows no files below {below}"));
         }
-        let copy = Self { folder, files };
-        copy.restore()?;
-        Ok(copy)
+        Ok(Self { folder, files })
     }
 
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// As the source is, with nothing wrong in it.
-    pub(crate) fn restore(&self) -> Result<(), String> {
+    /// As the source is, with these bugs in it.
+    pub(crate) fn apply(&self, mutants: &[Mutant]) -> Result<(), String> {
+        let mutated = mutated(mutants)?;
         for file in &self.files {
-            // Deleted, and git has not been told yet.
-            let Ok(content) = fs::read(root().join(file)) else {
-                continue;
-            };
-            write(&self.folder.join(file), &content)?;
+            if mutated.iter().all(|(other, _)| other != file) {
+                self.copy(file)?;
+            }
+        }
+        for (file, text) in mutated {
+            write(&self.folder.join(file), text.as_bytes())?;
         }
         Ok(())
     }
 
-    pub(crate) fn apply(&self, mutant: &Mutant) -> Result<(), String> {
-        for (file, text) in mutant.mutated()? {
-            write(&self.folder.join(file), text.as_bytes())?;
+    fn copy(&self, file: &str) -> Result<(), String> {
+        match fs::read(root().join(file)) {
+            Ok(content) => write(&self.folder.join(file), &content),
+            // Deleted, and git has not been told yet.
+            Err(_) => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -23,17 +23,33 @@ pub(crate) fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
+/// What tells a program which of the bugs that are compiled into it is awake.
+pub(crate) const AWAKE: &str = "VULKAN_SEEDED_BUG";
+
 impl Mutant {
     /// Whether no compiler is needed for it.
     pub(crate) fn is_sql(&self) -> bool {
         self.file.starts_with("migrations/")
     }
 
-    /// The files with the bug in them.
-    pub(crate) fn mutated(&self) -> Result<Vec<(&'static str, String)>, String> {
-        let mut changed: Vec<(&str, String)> = Vec::new();
-        let first = (self.file, self.search, self.replace);
-        for (file, search, replace) in std::iter::once(first).chain(self.also.iter().copied()) {
+    /// Whether it can be put into the source, and something could catch it.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.tests.is_empty() || self.search == self.replace {
+            return Err(format!("the mutant \"{}\" cannot be caught", self.name));
+        }
+        if !self.is_sql() && !self.replace.contains("SEEDED") {
+            return Err(format!("the mutant \"{}\" never sleeps", self.name));
+        }
+        mutated(std::slice::from_ref(self)).map(drop)
+    }
+}
+
+/// The files with these bugs in them.
+pub(crate) fn mutated(mutants: &[Mutant]) -> Result<Vec<(&'static str, String)>, String> {
+    let mut changed: Vec<(&str, String)> = Vec::new();
+    for mutant in mutants {
+        let first = (mutant.file, mutant.search, mutant.replace);
+        for (file, search, replace) in std::iter::once(first).chain(mutant.also.iter().copied()) {
             let there = changed.iter().position(|(other, _)| *other == file);
             let text = match there {
                 Some(nth) => changed.swap_remove(nth).1,
@@ -44,18 +60,16 @@ impl Mutant {
             if found != 1 {
                 return Err(format!(
                     "the mutant \"{}\" does not apply any more: its place is {found} times in {file}:\n{search}",
-                    self.name
+                    mutant.name
                 ));
             }
-            changed.push((file, text.replacen(search, replace, 1)));
+            let awake = format!(
+                "std::env::var({AWAKE:?}).is_ok_and(|bug| bug == {:?})",
+                mutant.name
+            );
+            let replace = replace.replace("SEEDED", &awake);
+            changed.push((file, text.replacen(search, &replace, 1)));
         }
-        Ok(changed)
     }
-
-    pub(crate) fn check(&self) -> Result<(), String> {
-        if self.tests.is_empty() || self.search == self.replace {
-            return Err(format!("the mutant \"{}\" cannot be caught", self.name));
-        }
-        self.mutated().map(drop)
-    }
+    Ok(changed)
 }

@@ -1,4 +1,6 @@
 //! Bugs in the worker.
+//!
+//! They are all compiled into one program, in which each sleeps until it is asked for: `SEEDED` stands for whether it is.
 
 use super::entry::Mutant;
 
@@ -7,7 +9,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "a lease is never extended",
         file: "vulkan-worker/src/runtime/keeper.rs",
         search: "client.extend(&held)",
-        replace: "client.extend(&[])",
+        replace: "client.extend(if SEEDED { &[][..] } else { &held[..] })",
         also: &[],
         tests: &[
             "worker::slow::a_slow_message_outlives",
@@ -18,7 +20,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "a handler is not told that its lease is lost",
         file: "vulkan-worker/src/runtime/keeper.rs",
         search: "group.ledger.lose(&lost);",
-        replace: "",
+        replace: "if !SEEDED { group.ledger.lose(&lost); }",
         also: &[],
         tests: &["worker::slow::a_worker_that_loses", "worker::cancelled"],
     },
@@ -26,7 +28,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "a panic counts as success",
         file: "vulkan-worker/src/runtime/execute.rs",
         search: "Err(panic) => handler.retry(number, &panic_text(&*panic)),",
-        replace: "Err(panic) => { let _ = panic_text(&*panic); Outcome::Done }",
+        replace: "Err(_) if SEEDED => Outcome::Done, Err(panic) => handler.retry(number, &panic_text(&*panic)),",
         also: &[],
         tests: &["worker::failures::a_panic_is_recorded"],
     },
@@ -34,7 +36,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "a handler's time has no limit",
         file: "vulkan-worker/src/runtime/execute.rs",
         search: "let mut limit = pin!(wait(handler.timeout));",
-        replace: "let mut limit = pin!(wait(None));",
+        replace: "let mut limit = pin!(wait(if SEEDED { None } else { handler.timeout }));",
         also: &[],
         tests: &["worker::failures::a_handler_that_takes_too_long"],
     },
@@ -42,7 +44,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "a transaction commits after an error",
         file: "vulkan-worker/src/runtime/execute.rs",
         search: "delivery.tx.roll_back().await;",
-        replace: "let _ = delivery.commit().await;",
+        replace: "if SEEDED { let _ = delivery.commit().await; } else { delivery.tx.roll_back().await; }",
         also: &[],
         tests: &["worker::tx::nothing_commits_after"],
     },
@@ -50,7 +52,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "a handler's transaction does not mark its message done",
         file: "vulkan-worker/src/handler/tx_slot.rs",
         search: "lent.work.commit(held.into_iter().collect())",
-        replace: "lent.work.commit(held.into_iter().filter(|_| false).collect())",
+        replace: "lent.work.commit(held.into_iter().filter(|_| !SEEDED).collect())",
         also: &[],
         tests: &[
             "worker::tx::who_lost_the_lease",
@@ -61,7 +63,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "a run goes on after a failure",
         file: "vulkan-worker/src/runtime/runner.rs",
         search: "(Outcome::Done, Some(next)) => next,",
-        replace: "(_, Some(next)) => next,",
+        replace: "(Outcome::Done, Some(next)) => next, (_, Some(next)) if SEEDED => next,",
         also: &[],
         tests: &[
             "worker::keyed::a_run_stops_at_its_first_failure",
@@ -72,7 +74,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "a settlement is tried once",
         file: "vulkan-worker/src/runtime/settler.rs",
         search: "tokio::time::sleep(patience.delay()).await;",
-        replace: "let _ = patience.delay(); return;",
+        replace: "if SEEDED { return; } tokio::time::sleep(patience.delay()).await;",
         also: &[],
         tests: &[
             "worker::database::work_goes_on_when",
@@ -84,7 +86,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "nobody reaps",
         file: "vulkan-worker/src/runtime/housekeeping.rs",
         search: "match client.reap(look_back).await {",
-        replace: "match { let _ = (&client, look_back); Ok::<_, vulkan_core::Error>(vulkan_core::engine::Reaped::default()) } {",
+        replace: "match if SEEDED { Ok(vulkan_core::engine::Reaped::default()) } else { client.reap(look_back).await } {",
         also: &[],
         tests: &["worker::processes::another_takes_over"],
     },
@@ -92,7 +94,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "suspects are handled side by side",
         file: "vulkan-worker/src/runtime/claimer.rs",
         search: ".claim(most, lanes, solo.is_some(), span.is_written())",
-        replace: ".claim(most, lanes, true, span.is_written())",
+        replace: ".claim(most, lanes, SEEDED || solo.is_some(), span.is_written())",
         also: &[],
         tests: &[
             "worker::slow::what_came_back",

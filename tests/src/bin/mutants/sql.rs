@@ -132,10 +132,11 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "the floor is taken after the offset is drawn",
         file: "migrations/0003_publish.sql",
-        search: r#"    done := vulkan.check_kind(kind) AND vulkan.announce(to_stream);
+        search: r#"        AND vulkan.announce(to_stream);
     drawn := nextval('vulkan.offset_seq');"#,
-        replace: r#"    drawn := nextval('vulkan.offset_seq');
-    done := vulkan.check_kind(kind) AND vulkan.announce(to_stream);"#,
+        replace: r#";
+    drawn := nextval('vulkan.offset_seq');
+    done := vulkan.announce(to_stream);"#,
         also: &[],
         tests: &[HISTORIES, "engine::horizon"],
     },
@@ -176,8 +177,9 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a load is not announced",
         file: "migrations/0003_publish.sql",
-        search: r#"        PERFORM vulkan.announce(TG_ARGV[0]::integer);"#,
-        replace: r#"        PERFORM TG_ARGV[0]::integer;"#,
+        search: r#"        PERFORM vulkan.announce(to_stream);
+        IF coalesce(current_setting(setting"#,
+        replace: r#"        IF coalesce(current_setting(setting"#,
         also: &[],
         tests: &["engine::loads::a_load_holds"],
     },
@@ -280,9 +282,9 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "neither the reaper nor the next claim draws a token",
         file: "migrations/0010_leases.sql",
         search: r#"ELSE 'ready' END, token = nextval('vulkan.token_seq'),
-        solo = true"#,
+        attempts ="#,
         replace: r#"ELSE 'ready' END,
-        solo = true"#,
+        attempts ="#,
         also: &[(
             "migrations/0007_claim.sql",
             "attempts = x.attempts + 1, token = nextval('vulkan.token_seq'), worker",
@@ -305,10 +307,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a lost claim spends no attempt",
         file: "migrations/0010_leases.sql",
-        search: r#"lost::integer,
-           nextval('vulkan.token_seq'), lost,"#,
-        replace: r#"0,
-           nextval('vulkan.token_seq'), lost,"#,
+        search: r#"CASE WHEN n.note IS NOT NULL THEN lost::integer ELSE least(lost::integer, g.max_attempts - 1) END,"#,
+        replace: r#"0,"#,
         also: &[],
         tests: &["engine::lifecycle::leases", HISTORIES],
     },
@@ -323,7 +323,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "the reaper lets a message that kills live on",
         file: "migrations/0010_leases.sql",
-        search: r#"CASE WHEN x.attempts >= g.max_attempts OR n.note IS NOT NULL THEN 'dead' ELSE 'ready' END"#,
+        search: r#"CASE WHEN (x.attempts >= g.max_attempts AND x.solo) OR n.note IS NOT NULL THEN 'dead' ELSE 'ready' END"#,
         replace: r#"CASE WHEN n.note IS NOT NULL THEN 'dead' ELSE 'ready' END"#,
         also: &[],
         tests: &["engine::lifecycle::leases", HISTORIES],
@@ -427,13 +427,33 @@ pub(crate) const MUTANTS: &[Mutant] = &[
 "#,
         replace: r#"l.key_hash = complete.lane
 "#,
-        also: &[],
+        also: &[(
+            "migrations/0017_complete.sql",
+            "l.key_hash = complete.lane AND l.token = complete.token AND l.lease_until IS NOT NULL);",
+            "l.key_hash = complete.lane);",
+        )],
         tests: &[
             "engine::lifecycle::complete",
             "engine::lifecycle::replay",
             "worker::exactly_once",
             HISTORIES,
         ],
+    },
+    Mutant {
+        name: "complete() does not look again at a lane for which it has waited",
+        file: "migrations/0017_complete.sql",
+        search: r#"        marked := FOUND AND EXISTS ("#,
+        replace: r#"        marked := FOUND OR EXISTS ("#,
+        also: &[],
+        tests: &["engine::interleavings::completed"],
+    },
+    Mutant {
+        name: "a message that was completed meanwhile blocks its lane",
+        file: "migrations/0009_settle.sql",
+        search: r#"x."offset" = r.o AND x.status = 'dead')"#,
+        replace: r#"x."offset" = r.o)"#,
+        also: &[],
+        tests: &["engine::interleavings::completed"],
     },
     Mutant {
         name: "runs of keys do not count as in flight",
@@ -458,5 +478,226 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         replace: r#"WHERE l.group_id = save_checkpoint.group_id AND l.key_hash = save_checkpoint.lane"#,
         also: &[],
         tests: &["engine::checkpoints"],
+    },
+    Mutant {
+        name: "a claim looks a key up by its oldest row",
+        file: "migrations/0007_claim.sql",
+        search: r#"ORDER BY k.token DESC LIMIT 1), 'drained') = 'drained'"#,
+        replace: r#"ORDER BY k.token LIMIT 1), 'drained') = 'drained'"#,
+        also: &[],
+        tests: &["engine::held::a_key_that_comes"],
+    },
+    Mutant {
+        name: "a lane is opened by the oldest row of its key",
+        file: "migrations/0008_lanes.sql",
+        search: r#"ORDER BY x.token DESC LIMIT 1) l ON true
+        WHERE coalesce"#,
+        replace: r#"ORDER BY x.token LIMIT 1) l ON true
+        WHERE coalesce"#,
+        also: &[],
+        tests: &["engine::held::a_key_that_comes"],
+    },
+    Mutant {
+        name: "a lane rests by the oldest row of its key",
+        file: "migrations/0008_lanes.sql",
+        search: r#"ORDER BY x.token DESC LIMIT 1) l
+        LEFT JOIN LATERAL (
+            SELECT e."offset", greatest"#,
+        replace: r#"ORDER BY x.token LIMIT 1) l
+        LEFT JOIN LATERAL (
+            SELECT e."offset", greatest"#,
+        also: &[],
+        tests: &["engine::held::a_key_that_comes"],
+    },
+    Mutant {
+        name: "no key keeps its row",
+        file: "migrations/0008_lanes.sql",
+        search: r#"l.kept OR random() < 1.0 / 16 AS kept"#,
+        replace: r#"false AS kept"#,
+        also: &[],
+        tests: &["engine::held::a_key_that_comes"],
+    },
+    Mutant {
+        name: "a lane is drained though a redriven message waits",
+        file: "migrations/0008_lanes.sql",
+        search: r#"n."offset" IS NULL AND p.due_at IS NULL AND s.due_at IS NULL AS drained"#,
+        replace: r#"n."offset" IS NULL AS drained"#,
+        also: &[],
+        tests: &["engine::lifecycle::operate", "engine::lanes", HISTORIES],
+    },
+    Mutant {
+        name: "a lane goes on in the past, below a mark",
+        file: "migrations/0008_lanes.sql",
+        search: r#"run_at = greatest(at, least(n.late_due_at, CASE WHEN n."offset" IS NOT NULL THEN coalesce(n.due_at, at) END))"#,
+        replace: r#"run_at = coalesce(least(n.late_due_at, CASE WHEN n."offset" IS NOT NULL THEN coalesce(n.due_at, at) END), at)"#,
+        also: &[],
+        tests: &["engine::held::a_lane_that_goes_on", HISTORIES],
+    },
+    Mutant {
+        name: "rows of keys are forgotten that are lanes",
+        file: "migrations/0008_lanes.sql",
+        search: r#"AND n.status = 'drained' AND n.run_at < since"#,
+        replace: r#"AND n.run_at < since"#,
+        also: &[],
+        tests: &["engine::held::rows_of_drained", HISTORIES],
+    },
+    Mutant {
+        name: "a mark leaves transactions under way no second",
+        file: "migrations/0007_claim.sql",
+        search: r#"recent     CONSTANT timestamptz := at - interval '1 second';"#,
+        replace: r#"recent     CONSTANT timestamptz := at;"#,
+        also: &[],
+        tests: &["engine::held::what_became_ready_within"],
+    },
+    Mutant {
+        name: "a mark hides what was parked",
+        file: "migrations/0007_claim.sql",
+        search: r#"CASE WHEN g.prefixed THEN '-infinity' ELSE least(lanes, recent) END"#,
+        replace: r#"least(lanes, recent)"#,
+        also: &[],
+        tests: &["engine::held::what_was_parked"],
+    },
+    Mutant {
+        name: "a mark hides messages that are ready",
+        file: "migrations/0007_claim.sql",
+        search: r#"VALUES (g.group_id, at, least(exceptions, recent),"#,
+        replace: r#"VALUES (g.group_id, at, recent,"#,
+        also: &[],
+        tests: &["engine::held::a_mark_stands", HISTORIES],
+    },
+    Mutant {
+        name: "a mark hides lanes that are ready",
+        file: "migrations/0007_claim.sql",
+        search: r#"ELSE least(lanes, recent) END"#,
+        replace: r#"ELSE recent END"#,
+        also: &[],
+        tests: &["engine::held::a_mark_stands", HISTORIES],
+    },
+    Mutant {
+        name: "a mark does not know of suspects",
+        file: "migrations/0007_claim.sql",
+        search: r#"x.status = 'ready' AND x.lane IS NULL AND x.solo
+             AND x.run_at >= mark"#,
+        replace: r#"x.status = 'ready' AND x.lane IS NULL AND false
+             AND x.run_at >= mark"#,
+        also: &[],
+        tests: &["engine::held::a_mark_stands"],
+    },
+    Mutant {
+        name: "a mark does not know of lanes of suspects",
+        file: "migrations/0007_claim.sql",
+        search: r#"l.status = 'ready' AND l.solo
+             AND l.run_at >= mark"#,
+        replace: r#"l.status = 'ready' AND false
+             AND l.run_at >= mark"#,
+        also: &[],
+        tests: &["engine::held::a_mark_stands"],
+    },
+    Mutant {
+        name: "a mark holds for ever",
+        file: "migrations/0007_claim.sql",
+        search: r#"IF mark.valid_until > clock_timestamp() AND mark.marked_at <= clock_timestamp() THEN"#,
+        replace: r#"IF mark.marked_at IS NOT NULL THEN"#,
+        also: &[],
+        tests: &["engine::held::what_became_ready_below"],
+    },
+    Mutant {
+        name: "the floor of a dedup id is taken after the offset is drawn",
+        file: "migrations/0003_publish.sql",
+        search: r#"    PERFORM vulkan.announce(to_stream);
+    publish_once."offset" := nextval('vulkan.offset_seq');"#,
+        replace: r#"    publish_once."offset" := nextval('vulkan.offset_seq');
+    PERFORM vulkan.announce(to_stream);"#,
+        also: &[],
+        tests: &["engine::horizon", "engine::publish", HISTORIES],
+    },
+    Mutant {
+        name: "a batch is not announced",
+        file: "migrations/0003_publish.sql",
+        search: r#"    PERFORM vulkan.announce(to_stream);
+    IF dedup_ids IS NULL THEN"#,
+        replace: r#"    IF dedup_ids IS NULL THEN"#,
+        also: &[],
+        tests: &[
+            "engine::publish",
+            "engine::horizon",
+            "client::publish",
+            HISTORIES,
+        ],
+    },
+    Mutant {
+        name: "publish() does not ring",
+        file: "migrations/0003_publish.sql",
+        search: r#"    done := vulkan.ring(to_stream);
+    RETURN drawn;"#,
+        replace: r#"    RETURN drawn;"#,
+        also: &[],
+        tests: &[
+            "client::read::waiting",
+            "engine::publish",
+            "worker::database::a_publisher_wakes",
+        ],
+    },
+    Mutant {
+        name: "publish_many() does not ring",
+        file: "migrations/0003_publish.sql",
+        search: r#"    END IF;
+    PERFORM vulkan.ring(to_stream);
+END $$;
+COMMENT ON FUNCTION vulkan.publish_many("#,
+        replace: r#"    END IF;
+END $$;
+COMMENT ON FUNCTION vulkan.publish_many("#,
+        also: &[],
+        tests: &[
+            "engine::publish",
+            "client::read::waiting",
+            "client::publish",
+            "worker::database::a_publisher_wakes",
+        ],
+    },
+    Mutant {
+        name: "a load does not ring",
+        file: "migrations/0003_publish.sql",
+        search: r#"        PERFORM vulkan.ring(to_stream);
+    END IF;
+    RETURN NULL;"#,
+        replace: r#"    END IF;
+    RETURN NULL;"#,
+        also: &[],
+        tests: &["engine::loads"],
+    },
+    Mutant {
+        name: "what runs as the owner looks for names anywhere",
+        file: "migrations/0026_roles.sql",
+        search: r#"SECURITY DEFINER SET search_path = pg_catalog, vulkan, pg_temp', entry"#,
+        replace: r#"SECURITY DEFINER', entry"#,
+        also: &[],
+        tests: &["security::definer"],
+    },
+    Mutant {
+        name: "a publisher reads what was published",
+        file: "migrations/0026_roles.sql",
+        search: r#"'{SELECT ON vulkan.streams, SELECT ON vulkan.meta, USAGE ON SEQUENCE vulkan.offset_seq}'"#,
+        replace: r#"'{SELECT ON vulkan.streams, SELECT ON vulkan.meta, SELECT ON vulkan.events, USAGE ON SEQUENCE vulkan.offset_seq}'"#,
+        also: &[],
+        tests: &["security::matrix"],
+    },
+    Mutant {
+        name: "PUBLIC may call everything",
+        file: "migrations/0026_roles.sql",
+        search: r#"    REVOKE ALL ON ALL FUNCTIONS IN SCHEMA vulkan FROM PUBLIC;
+"#,
+        replace: r#""#,
+        also: &[],
+        tests: &["security::definer", "security::matrix"],
+    },
+    Mutant {
+        name: "what comes after a delayed message of a key counts as in flight",
+        file: "migrations/0008_lanes.sql",
+        search: r#"CASE WHEN f.first_delayed IS NULL THEN f.messages"#,
+        replace: r#"CASE WHEN true THEN f.messages"#,
+        also: &[],
+        tests: &["engine::limits::in_flight::a_run_counts", HISTORIES],
     },
 ];

@@ -7,7 +7,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::apply::Copy;
-use super::entry::{Mutant, root};
+use super::build::{Seeded, build, scratch, target};
+use super::entry::{AWAKE, Mutant, root};
+use super::tail;
 
 /// Tests that hang have noticed, too.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -27,49 +29,68 @@ const HISTORIES: [(&str, &str); 3] = [
 ];
 
 pub(crate) enum Verdict {
-    /// By the first test that failed.
-    Caught(String),
+    /// By the first test that failed, and the end of what it said.
+    Caught {
+        by: String,
+        said: String,
+    },
     Survived,
 }
 
 /// Where mutants are tried.
 pub(crate) struct Trial {
-    tests: PathBuf,
+    /// The tests of the source as it is.
+    sound: PathBuf,
     migrations: Copy,
-    /// Tests that have passed with nothing to catch.
-    sound: HashSet<String>,
+    /// Made when the first mutant comes that a compiler is needed for.
+    seeded: Option<Seeded>,
+    /// What has been run with nothing to catch, and has passed.
+    passed: HashSet<(PathBuf, Vec<&'static str>)>,
 }
 
 impl Trial {
     pub(crate) fn new() -> Result<Self, String> {
-        let tests = build(root())?;
         Ok(Self {
+            sound: build(root(), &target())?,
             // Several may run at once, each with mutants of its own.
             migrations: Copy::new(
-                scratch(&tests).join(format!("sql-{}", std::process::id())),
+                scratch().join(format!("sql-{}", std::process::id())),
                 "migrations",
             )?,
-            tests,
-            sound: HashSet::new(),
+            seeded: None,
+            passed: HashSet::new(),
         })
     }
 
-    pub(crate) fn run(&mut self, mutant: &Mutant) -> Result<Verdict, String> {
-        self.migrations.restore()?;
-        if mutant.is_sql() {
-            self.migrations.apply(mutant)?;
-            let verdict = self.first_that_fails(&self.tests, mutant);
-            self.migrations.restore()?;
-            return self.sound(verdict?);
+    /// Tests that are gone, or have another name by now, would notice nothing.
+    pub(crate) fn check(&self, mutants: &[&Mutant]) -> Result<(), String> {
+        let listed = Command::new(&self.sound)
+            .args(["--list", "--format=terse"])
+            .output()
+            .map_err(|error| format!("{}: {error}", self.sound.display()))?;
+        let listed = String::from_utf8_lossy(&listed.stdout);
+        for mutant in mutants {
+            for test in mutant.tests {
+                if !listed.contains(test) {
+                    return Err(format!(
+                        "there is no test {test}, which ought to catch \"{}\"",
+                        mutant.name
+                    ));
+                }
+            }
         }
-        let source = Copy::new(scratch(&self.tests).join("source"), ".")?;
-        source.apply(mutant)?;
-        let tests = build(source.folder())?;
-        let verdict = self.first_that_fails(&tests, mutant)?;
-        self.sound(verdict)
+        Ok(())
     }
 
-    fn first_that_fails(&self, tests: &Path, mutant: &Mutant) -> Result<Verdict, String> {
+    pub(crate) fn run(&mut self, mutant: &'static Mutant) -> Result<Verdict, String> {
+        let tests = match &self.seeded {
+            _ if mutant.is_sql() => self.sound.clone(),
+            Some(seeded) => seeded.tests.clone(),
+            None => {
+                let seeded = Seeded::new(super::runtime::MUTANTS)?;
+                self.seeded.insert(seeded).tests.clone()
+            }
+        };
         let (slow, quick): (Vec<&str>, Vec<&str>) = mutant
             .tests
             .iter()
@@ -79,37 +100,45 @@ impl Trial {
             .into_iter()
             .chain(slow.into_iter().map(|test| vec![test]))
         {
-            if let Verdict::Caught(by) = self.run_tests(tests, &aimed, &[])? {
-                return Ok(Verdict::Caught(by));
+            self.pass(&tests, &aimed)?;
+            let verdict = self.run_tests(&tests, &aimed, Some(mutant))?;
+            if matches!(verdict, Verdict::Caught { .. }) {
+                return Ok(verdict);
             }
         }
         Ok(Verdict::Survived)
     }
 
-    /// What fails without any bug, too, has caught nothing.
-    fn sound(&mut self, verdict: Verdict) -> Result<Verdict, String> {
-        let Verdict::Caught(by) = &verdict else {
-            return Ok(verdict);
-        };
-        if self.sound.contains(by) {
-            return Ok(verdict);
+    /// Makes sure that these tests pass where nothing is wrong: else they would catch nothing.
+    fn pass(&mut self, tests: &Path, aimed: &[&'static str]) -> Result<(), String> {
+        let lot = (tests.to_path_buf(), aimed.to_vec());
+        if self.passed.contains(&lot) {
+            return Ok(());
         }
-        if let Verdict::Caught(by) = self.run_tests(&self.tests, &[by], &["--exact"])? {
-            return Err(format!("{by} fails without any bug"));
+        if let Verdict::Caught { by, said } = self.run_tests(tests, aimed, None)? {
+            return Err(format!("{by} fails without any bug:\n{said}"));
         }
-        self.sound.insert(by.clone());
-        Ok(verdict)
+        self.passed.insert(lot);
+        Ok(())
     }
 
-    fn run_tests(&self, tests: &Path, aimed: &[&str], how: &[&str]) -> Result<Verdict, String> {
+    fn run_tests(
+        &self,
+        tests: &Path,
+        aimed: &[&str],
+        bug: Option<&'static Mutant>,
+    ) -> Result<Verdict, String> {
+        let in_sql = bug.filter(|bug| bug.is_sql());
+        self.migrations
+            .apply(in_sql.map_or(&[], std::slice::from_ref))?;
         let mut child = Command::new(tests)
             .args(aimed)
-            .args(how)
             .env(
                 "VULKAN_TESTING_MIGRATIONS",
                 self.migrations.folder().join("migrations"),
             )
             .env("RUST_BACKTRACE", "0")
+            .env(AWAKE, bug.map_or("", |bug| bug.name))
             .envs(HISTORIES)
             .current_dir(root().join("tests"))
             .stdin(Stdio::null())
@@ -142,7 +171,10 @@ impl Trial {
                 Err(format!("there are no tests {aimed:?}"))
             }
             (Some(true), _) => Ok(Verdict::Survived),
-            (_, Some(test)) => Ok(Verdict::Caught(test.to_owned())),
+            (_, Some(test)) => Ok(Verdict::Caught {
+                by: test.to_owned(),
+                said: tail(&all),
+            }),
             (None, None) => Err(format!("a test hangs:\n{}", tail(&all))),
             (Some(false), None) => Err(format!("the tests did not run:\n{}", tail(&all))),
         }
@@ -154,59 +186,6 @@ impl Drop for Trial {
         // What stays behind is small, and in the target folder.
         let _ = std::fs::remove_dir_all(self.migrations.folder());
     }
-}
-
-/// Beside the test's binary: in the target folder.
-fn scratch(tests: &Path) -> PathBuf {
-    let target = tests.ancestors().nth(3).unwrap_or(tests);
-    target.join("mutants")
-}
-
-/// Builds the tests of a source, and says where they are.
-fn build(source: &Path) -> Result<PathBuf, String> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo)
-        .args([
-            "test",
-            "-p",
-            "vulkan-tests",
-            "--test",
-            "it",
-            "--no-run",
-            "--message-format=json",
-        ])
-        .current_dir(source)
-        // The same one for all, so that dependencies are compiled once.
-        .env("CARGO_TARGET_DIR", target())
-        .stderr(Stdio::piped())
-        .output()
-        .map_err(|error| format!("cargo: {error}"))?;
-    let messages = String::from_utf8_lossy(&built.stdout);
-    messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| {
-            message["target"]["name"] == "it" && message["target"]["kind"][0] == "test"
-        })
-        .filter(|message| {
-            message["manifest_path"]
-                .as_str()
-                .is_some_and(|path| path.ends_with("tests/Cargo.toml"))
-        })
-        .find_map(|message| Some(PathBuf::from(message["executable"].as_str()?)))
-        .filter(|_| built.status.success())
-        .ok_or_else(|| {
-            format!(
-                "the tests do not compile:\n{}",
-                tail(&String::from_utf8_lossy(&built.stderr))
-            )
-        })
-}
-
-/// Where this program itself was built.
-fn target() -> PathBuf {
-    let own = std::env::current_exe().unwrap_or_default();
-    own.ancestors().nth(2).unwrap_or(root()).to_path_buf()
 }
 
 fn read(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<String> {
@@ -234,9 +213,4 @@ fn wait(child: &mut Child) -> Result<Option<bool>, String> {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-}
-
-fn tail(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(40)..].join("\n")
 }

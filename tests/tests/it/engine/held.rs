@@ -1,4 +1,4 @@
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
 
 use crate::support::{Group, Message, Publish, Settlement, TestDb, offsets};
 
@@ -73,7 +73,7 @@ async fn rows_of_drained_keys_are_forgotten_and_lanes_are_not() {
     .await;
     let messages = group.claim_as("worker", 400).await;
     let (failed, rest) = messages.split_first().unwrap();
-    let mut settlement = Settlement::closing(&messages).item_after(failed, "retry", Some(3600.0));
+    let mut settlement = Settlement::closing(&messages).item_after(failed, "retry", Some(0.0));
     for message in rest {
         settlement = settlement.item(message, "done");
     }
@@ -167,4 +167,106 @@ async fn a_mark_stands_at_the_oldest_that_is_ready() {
         .await;
     assert!(stands);
     assert_eq!(group.claim().await.len(), 2);
+}
+
+/// Leaves a mark that holds for an hour.
+async fn mark(db: &TestDb) {
+    // On a busy machine a claim may have left one of its own.
+    db.run("DELETE FROM vulkan.ready_marks").await;
+    db.run("SELECT vulkan.mark_ready(g, worth => interval '0') FROM vulkan.groups g")
+        .await;
+    db.run("UPDATE vulkan.ready_marks SET valid_until = valid_until + interval '1 hour'")
+        .await;
+}
+
+/// A transaction that made them ready may have begun before the mark, and have ended after it.
+#[tokio::test]
+async fn what_became_ready_within_a_second_before_a_mark_is_found() {
+    let db = TestDb::new().await;
+    let group = db.group("audit").await;
+    for publish in [Publish::new("n"), Publish::keyed("k")] {
+        publish.send(&db.pool).await;
+    }
+    let messages = group.claim().await;
+    mark(&db).await;
+    let mut settlement = Settlement::closing(&messages);
+    for message in &messages {
+        settlement = settlement.item_after(message, "retry", Some(0.0));
+    }
+    group.settle(&settlement).await;
+    let before_the_mark = async |by: &str| {
+        for table in ["exceptions", "keys"] {
+            sqlx::query(AssertSqlSafe(format!(
+                "UPDATE vulkan.{table} SET run_at = (SELECT marked_at FROM vulkan.ready_marks) - interval '{by}'"
+            )))
+            .execute(&db.pool)
+            .await
+            .unwrap();
+        }
+    };
+    before_the_mark("1.1 seconds").await;
+    assert!(
+        group.claim().await.is_empty(),
+        "a mark hides what was before it"
+    );
+    before_the_mark("0.9 seconds").await;
+    assert_eq!(group.claim().await.len(), 2);
+    db.check().await;
+}
+
+/// It is ready since it was due, and that was long before it had room.
+#[tokio::test]
+async fn what_was_parked_when_a_mark_was_made_is_found() {
+    let db = TestDb::new().await;
+    let group = db.group("audit").await;
+    db.run("SELECT vulkan.set_limits('orders', 'audit', max_in_flight_per_prefix => 1)")
+        .await;
+    for key in ["t:1", "t:2"] {
+        Publish::keyed(key).send(&db.pool).await;
+    }
+    let first = group.claim().await;
+    assert_eq!(first.len(), 1);
+    assert!(group.claim().await.is_empty());
+    db.run("UPDATE vulkan.keys SET run_at = run_at - interval '1 hour' WHERE status = 'parked'")
+        .await;
+    mark(&db).await;
+    group.done(&first).await;
+    assert_eq!(group.claim().await.len(), 1);
+    db.check().await;
+}
+
+/// The next message of a key was due long before its turn came.
+#[tokio::test]
+async fn a_lane_that_goes_on_is_found_below_no_mark() {
+    let db = TestDb::new().await;
+    let group = db.group("audit").await;
+    Publish::keyed("k").send(&db.pool).await;
+    let next = Publish::keyed("k").delayed(-3600.0).send(&db.pool).await;
+    let first = group.claim_as("worker", 1).await;
+    assert!(group.claim().await.is_empty());
+    mark(&db).await;
+    group.done(&first).await;
+    assert_eq!(offsets(&group.claim().await), [next]);
+    db.check().await;
+}
+
+/// What came back from a lost lease is looked for by itself, and a mark knows of it.
+#[tokio::test]
+async fn a_mark_stands_at_the_oldest_suspect() {
+    let db = TestDb::new().await;
+    let group = db.group("audit").await;
+    for publish in [Publish::new("n"), Publish::keyed("k")] {
+        publish.send(&db.pool).await;
+    }
+    assert_eq!(group.claim().await.len(), 2);
+    db.lose_leases().await;
+    db.run("UPDATE vulkan.exceptions SET run_at = run_at - interval '1 hour'")
+        .await;
+    db.run("UPDATE vulkan.keys SET run_at = run_at - interval '1 hour'")
+        .await;
+    mark(&db).await;
+    // One at a time.
+    assert_eq!(group.claim().await.len(), 1);
+    assert_eq!(group.claim().await.len(), 1);
+    db.check().await;
 }

@@ -1,5 +1,7 @@
 //! What two or three sessions do to a group at once, step by step.
 
+/// A message of a key that is completed while its run is ended.
+mod completed;
 /// The critical statements in every order.
 mod enumerated;
 /// Sessions stepped through every order of their statements.

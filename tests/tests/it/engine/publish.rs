@@ -1,6 +1,6 @@
 use serde_json::json;
 use sqlx::Connection;
-use sqlx::postgres::PgDatabaseError;
+use sqlx::postgres::{PgDatabaseError, PgListener};
 
 use crate::support::{Publish, TestDb, offsets, within};
 
@@ -295,4 +295,28 @@ async fn bad_names_and_kinds_are_refused_with_a_code_and_a_hint() {
         db.value::<i64>("SELECT count(*) FROM vulkan.groups").await,
         0
     );
+}
+
+/// Who sleeps on the stream is woken, whichever way an event comes.
+#[tokio::test]
+async fn every_way_to_publish_rings() {
+    let db = TestDb::new().await;
+    let mut sleeper = PgListener::connect_with(&db.pool).await.unwrap();
+    sleeper.listen("vulkan").await.unwrap();
+    sqlx::query("SELECT pg_advisory_lock(1459617794, 1)")
+        .execute(&mut sleeper)
+        .await
+        .unwrap();
+    for publish in [
+        "SELECT vulkan.publish('orders', 'n', '{}')",
+        "SELECT vulkan.publish('orders', 'n', '{}', dedup_id => 'one')",
+        "SELECT vulkan.publish_once('orders', 'n', '{}', 'two')",
+        "SELECT vulkan.publish_many('orders', '{n, n}', '{1, 2}')",
+        "SELECT vulkan.publish_many('orders', '{n}', '{1}', dedup_ids => '{three}')",
+        "INSERT INTO vulkan.events_1 (kind, payload) VALUES ('n', '{}')",
+    ] {
+        db.run(publish).await;
+        let rung = within(publish, sleeper.recv()).await.unwrap();
+        assert_eq!(rung.payload(), "1");
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use serde_json::json;
+use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tracing_subscriber::fmt::MakeWriter;
 use vulkan::{Client, Delivery, Error, Message, Received, Schedule, Worker, WorkerEvent, handler};
@@ -109,6 +110,13 @@ async fn fail_all(orders: Vec<Received<serde_json::Value>>) {
 /// what `Debug` shows. The errors of handlers go through `redact()`, which is what it is for.
 #[tokio::test]
 async fn no_secret_is_anywhere_else() {
+    let mut roles = Roles::new().await;
+    roles.login(&["publisher", "worker", "operator"]).await;
+    let name = roles.newest().to_owned();
+    roles
+        .made(format!("ALTER ROLE {name} PASSWORD 'canary-password'"))
+        .await;
+
     let said = Said::default();
     // Of this thread, on which everything of this test runs: each target, each level.
     let subscriber = tracing_subscriber::fmt()
@@ -119,14 +127,12 @@ async fn no_secret_is_anywhere_else() {
         .finish();
     let guard = tracing::subscriber::set_default(subscriber);
 
-    let mut roles = Roles::new().await;
-    roles.login(&["publisher", "worker", "operator"]).await;
-    let name = roles.newest().to_owned();
-    roles
-        .made(format!("ALTER ROLE {name} PASSWORD 'canary-password'"))
-        .await;
     let options: PgConnectOptions = roles.url().parse().unwrap();
     let options = options.username(&name).password("canary-password");
+    // sqlx tells of each statement, and again of each that is slow, which all of them are here: what we put into the text of one is told.
+    let options = options
+        .log_statements("debug".parse().unwrap())
+        .log_slow_statements("warn".parse().unwrap(), Duration::ZERO);
     let pool = PgPoolOptions::new().connect_lazy_with(options.clone());
     let client = Client::new(pool);
     said.note(&client);
@@ -204,7 +210,9 @@ async fn no_secret_is_anywhere_else() {
     assert_eq!((read.offset(), read.key()), (offset, Some("canary-key")));
     said.note(&read);
     let id = roles.group("by-hand").await.id;
-    for claimed in client.claim(id, "w", 10, 10, true).await.unwrap() {
+    let claimed = client.claim(id, "w", 10, 10, true).await.unwrap();
+    assert!(!claimed.is_empty());
+    for claimed in claimed {
         assert_eq!(claimed.partition_key.as_deref(), Some("canary-key"));
         said.note(&claimed);
     }
@@ -250,7 +258,14 @@ async fn no_secret_is_anywhere_else() {
     drop(guard);
     let text = said.text();
     // It was listened to.
-    for heard in ["the message is dead", "cannot decode", "****"] {
+    for heard in [
+        "the message is dead",
+        "cannot decode",
+        "****",
+        "slow statement",
+        "vulkan.publish(",
+        "vulkan.settle(",
+    ] {
         assert!(text.contains(heard), "nothing was heard of {heard}");
     }
     for secret in SECRETS {

@@ -238,11 +238,11 @@ const CALLS: [&str; 24] = [
 ];
 
 fn seed() -> u64 {
-    let seed = std::env::var("VULKAN_SEED")
+    let seed = std::env::var("VULKAN_TEST_SEED")
         .ok()
         .and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| rand::rng().next_u64());
-    println!("VULKAN_SEED={seed}");
+    println!("VULKAN_TEST_SEED={seed}");
     seed
 }
 

@@ -423,6 +423,46 @@ async fn two_claims_and_a_settlement() {
     assert_eq!(orders, 90);
 }
 
+/// A key that is drained comes again while its row is forgotten, and while others claim: it has one lane, and is handed out once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_forgotten_as_it_comes_again() {
+    let db = TestDb::new().await;
+    let prepare = async |group: &Group| -> Script {
+        let keyed = Publish::keyed("k");
+        keyed.send(&group.pool).await;
+        let held = group.claim_as("w", 10).await;
+        sqlx::query("UPDATE vulkan.keys SET kept = true")
+            .execute(&group.pool)
+            .await
+            .unwrap();
+        group.done(&held).await;
+        let drained: i64 = sqlx::query_scalar(
+            "WITH aged AS (UPDATE vulkan.keys SET run_at = run_at - interval '11 seconds' WHERE status = 'drained' RETURNING 1)
+             SELECT count(*) FROM aged",
+        )
+        .fetch_one(&group.pool)
+        .await
+        .unwrap();
+        assert_eq!(drained, 1);
+        keyed.send(&group.pool).await;
+        vec![
+            statement("SELECT vulkan.forget_keys()"),
+            statement(claim(group, "one")),
+            statement(claim(group, "other")),
+        ]
+    };
+    let judge = async |group: &Group, answers: &Answers| {
+        let last = *log(group, start(group).await).await.last().unwrap();
+        let mut handed = handed_out(&answers[1][..1]);
+        handed.extend(handed_out(&answers[2][..1]));
+        assert!(handed.len() <= 1, "{answers:?}");
+        assert!(handed.iter().all(|offset| *offset == last), "{answers:?}");
+        assert_eq!(drain(group).await, [last]);
+    };
+    let (orders, _) = explore(&db, prepare, judge).await;
+    assert_eq!(orders, 90);
+}
+
 /// Three publishers of one dedup id, one of which rolls back.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_dedup_id_published_at_once() {

@@ -129,3 +129,19 @@ async fn runs_of_keys_count_until_they_end() {
     assert_eq!(group.claim().await.len(), 1);
     db.check().await;
 }
+
+/// Its run was handed out before there was a limit, and what comes after a delayed message of its key was not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_counts_up_to_what_is_delayed() {
+    let db = TestDb::new().await;
+    let group = db.group("audit").await;
+    let first = Publish::keyed("k").send(&db.pool).await;
+    Publish::keyed("k").delayed(3600.0).send(&db.pool).await;
+    Publish::keyed("k").send(&db.pool).await;
+    let run = group.claim().await;
+    assert_eq!(offsets(&run), [first]);
+    group.set("set_limits", "max_in_flight => 2").await;
+    let other = Publish::new("n").send(&db.pool).await;
+    assert_eq!(offsets(&group.claim().await), [other]);
+    db.check().await;
+}

@@ -55,6 +55,9 @@ impl History {
         self.compare_overview().await;
         self.compare_blocked_keys().await;
         self.compare_inspect().await;
+        self.compare_publishers().await;
+        self.compare_prefixes().await;
+        self.compare_groups_alone().await;
     }
 
     async fn rows_of<T>(&self, sql: &'static str) -> Vec<T>
@@ -166,6 +169,77 @@ impl History {
             let mut expected = model.blocked_keys();
             expected.retain(|key, _| !model.is_disordered(key));
             assert_eq!(found, expected, "blocked keys of {name} at {}", self.clock);
+        }
+    }
+
+    /// Who holds the last stable offset back, and from where on.
+    async fn compare_publishers(&self) {
+        let found: Vec<(i64,)> = self
+            .rows_of("SELECT floor FROM vulkan.lso_holders WHERE stream = 'orders' ORDER BY 1")
+            .await;
+        let mut expected: Vec<(i64,)> = self
+            .open
+            .iter()
+            .filter_map(|open| Some((open.floor()?,)))
+            .collect();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "floors of open publishers");
+    }
+
+    /// What counts against limits: all keys have one prefix.
+    async fn compare_prefixes(&self) {
+        let rows: Vec<(String, i64)> = self
+            .rows_of(
+                "SELECT consumer_group, sum(in_flight)::bigint FROM vulkan.prefix_overview GROUP BY 1",
+            )
+            .await;
+        let found: BTreeMap<&str, i64> = rows
+            .iter()
+            .filter(|(_, in_flight)| *in_flight > 0)
+            .map(|(name, in_flight)| (name.as_str(), *in_flight))
+            .collect();
+        let expected: BTreeMap<&str, i64> = self
+            .models
+            .iter()
+            .map(|model| {
+                let runs = model.held.values().flat_map(|held| held.lanes.values());
+                let in_flight: usize = runs.map(|run| run.offsets.len()).sum();
+                (model.group.name.as_str(), in_flight as i64)
+            })
+            .filter(|(_, in_flight)| *in_flight > 0)
+            .collect();
+        assert_eq!(found, expected, "messages of runs in work");
+    }
+
+    /// What is asked of one group at a time.
+    async fn compare_groups_alone(&self) {
+        let rows: Vec<(String, i64, bool, bool)> = self
+            .rows_of(
+                "SELECT o.consumer_group, vulkan.lag(g.group_id), vulkan.is_drained(o.stream, o.consumer_group),
+                     o.lag_messages = 0 AND o.in_flight = 0 AND o.ready = 0
+                 FROM vulkan.group_overview o JOIN vulkan.groups g ON g.name = o.consumer_group
+                 WHERE o.mode = 'lifecycle'",
+            )
+            .await;
+        for (name, lag, drained, is_empty) in rows {
+            let mut models = self.models.iter();
+            let model = models.find(|model| model.group.name == name).unwrap();
+            let above = self.events.range(model.cursor + 1..);
+            let above = above.filter(|(offset, (event, _))| model.wants(**offset, event));
+            assert_eq!(lag, above.count() as i64, "lag() of {name}");
+            // A dead message holds back others for good.
+            assert!(
+                !drained || is_empty || model.blocks,
+                "{name} is not drained"
+            );
+            // What is not for the group has to be passed over, and what is done has to be reported.
+            let passed = self.events.range(model.cursor + 1..).next().is_none();
+            let mut held = model.held.values();
+            let reported = held.all(|held| held.claim.is_none() && held.lanes.is_empty());
+            assert!(
+                drained || !(is_empty && passed && reported),
+                "{name} is drained"
+            );
         }
     }
 

@@ -41,13 +41,18 @@ impl Event {
         self.eu.then(|| json!({"region": "eu", "n": 1}))
     }
 
+    /// By how many seconds it is delayed.
+    pub(super) fn seconds(&self) -> Option<f64> {
+        self.delay.map(|delay| clock::after(delay) as f64)
+    }
+
     pub(super) fn publish(&self) -> Publish {
         let mut publish = Publish::new(self.kind());
         if let Some(key) = self.key() {
             publish = publish.key(&key);
         }
-        if let Some(delay) = self.delay {
-            publish = publish.delayed(clock::after(delay) as f64);
+        if let Some(seconds) = self.seconds() {
+            publish = publish.delayed(seconds);
         }
         if let Some(headers) = self.headers() {
             publish = publish.headers(headers);

@@ -72,6 +72,10 @@ impl History {
                 event,
             } => self.publish(*within, *dedup, event.clone()).await,
             Step::Load { events } => self.load(events.clone()).await,
+            Step::PublishMany { within, events } => {
+                self.publish_many(*within, events.clone()).await;
+            }
+            Step::Release { within } => self.release(*within).await,
             Step::Savepoint { within } => self.savepoint(*within).await,
             Step::RollbackTo { within } => self.roll_back_to(*within).await,
             Step::End { within, commit } => self.end(*within, *commit).await,
@@ -109,6 +113,7 @@ impl History {
             Step::Read { most, commit } => self.read((*most).into(), *commit).await,
             Step::RollSlot => self.operate("SELECT vulkan.roll_slot()".into()).await,
             Step::Maintain => self.operate("SELECT * FROM vulkan.maintain()".into()).await,
+            Step::Mark { group: nth } => self.mark(group(nth)).await,
         }
     }
 
@@ -233,6 +238,22 @@ impl History {
         self.models[LIMITED].limits = Some((most.into(), per_prefix.into()));
         self.operate(format!(
             "SELECT vulkan.set_limits('orders', 'limited', {most}, {per_prefix})"
+        ))
+        .await;
+    }
+
+    /// Its look takes long enough for a mark, however quick it is. The mark holds until time moves: whatever becomes ready meanwhile
+    /// is to be found all the same.
+    async fn mark(&self, group: usize) {
+        let id = self.models[group].group.id;
+        self.operate(format!(
+            "SELECT vulkan.mark_ready(g, worth => interval '0') FROM vulkan.groups g WHERE g.group_id = {id}"
+        ))
+        .await;
+        let holds = clock::SPAN / 2;
+        self.operate(format!(
+            "UPDATE vulkan.ready_marks SET valid_until = clock_timestamp() + make_interval(secs => {holds})
+             WHERE group_id = {id} AND valid_until > clock_timestamp()"
         ))
         .await;
     }

@@ -277,6 +277,12 @@ impl Model {
         entry.is_some_and(|entry| entry.state == State::Processing(token))
     }
 
+    /// Done in a transaction of its handler's, and nobody has had it since.
+    pub(super) fn has_completed(&self, offset: i64, token: i64) -> bool {
+        let entry = self.entries.get(&offset);
+        entry.is_some_and(|entry| entry.state == State::Done && entry.completed == Some(token))
+    }
+
     pub(super) fn holds_claim(&self, token: i64) -> bool {
         self.held
             .get(&token)

@@ -112,12 +112,7 @@ impl History {
         .bind(events.iter().map(Event::kind).collect::<Vec<_>>())
         .bind(events.iter().map(Event::key).collect::<Vec<_>>())
         .bind(events.iter().map(Event::headers).collect::<Vec<_>>())
-        .bind(
-            events
-                .iter()
-                .map(|event| event.delay.map(|delay| clock::after(delay) as f64))
-                .collect::<Vec<_>>(),
-        )
+        .bind(events.iter().map(Event::seconds).collect::<Vec<_>>())
         .fetch_all(&self.db.pool)
         .await
         .unwrap();
@@ -126,6 +121,59 @@ impl History {
             let due_at = self.clock + event.delay.map_or(0, clock::after);
             self.commit(offset, event, due_at);
         }
+    }
+
+    pub(super) async fn publish_many(&mut self, within: Option<u8>, events: Vec<Event>) {
+        let newest = self.newest_offset().await;
+        let batch = sqlx::query_scalar(
+            "SELECT vulkan.publish_many('orders', $1, array_fill('{}'::jsonb, ARRAY[cardinality($1)]), $2, $3,
+                 ARRAY(SELECT clock_timestamp() + make_interval(secs => u.delay) FROM unnest($4::float8[]) WITH ORDINALITY AS u(delay, n) ORDER BY n))",
+        )
+        .bind(events.iter().map(Event::kind).collect::<Vec<_>>())
+        .bind(events.iter().map(Event::key).collect::<Vec<_>>())
+        .bind(events.iter().map(Event::headers).collect::<Vec<_>>())
+        .bind(events.iter().map(Event::seconds).collect::<Vec<_>>());
+        let clock = self.clock;
+        let publisher = within.and_then(|within| nth(&mut self.open, within));
+        let due_at = |event: &Event| clock + event.delay.map_or(0, clock::after);
+        let Some(publisher) = publisher else {
+            let offsets: Vec<i64> = batch.fetch_all(&self.db.pool).await.unwrap();
+            assert_eq!(offsets.len(), events.len());
+            for (offset, event) in offsets.into_iter().zip(events) {
+                let due_at = due_at(&event);
+                self.commit(offset, event, due_at);
+            }
+            return;
+        };
+        let offsets: Vec<i64> = batch.fetch_all(&mut *publisher.transaction).await.unwrap();
+        assert_eq!(offsets.len(), events.len());
+        let announced = publisher.floor().is_some();
+        let level = publisher.levels.last_mut().unwrap();
+        if !announced {
+            level.floor = Some(newest);
+        }
+        for (offset, event) in offsets.into_iter().zip(events) {
+            let due_at = due_at(&event);
+            level.events.push((offset, event, due_at));
+        }
+    }
+
+    pub(super) async fn release(&mut self, within: u8) {
+        let Some(publisher) = nth(&mut self.open, within) else {
+            return;
+        };
+        let Some(newest) = publisher.levels.pop() else {
+            return;
+        };
+        let Some(below) = publisher.levels.last_mut() else {
+            publisher.levels.push(newest);
+            return;
+        };
+        below.floor = below.floor.or(newest.floor);
+        below.events.extend(newest.events);
+        below.dedup.extend(newest.dedup);
+        let sql = format!("RELEASE SAVEPOINT s{}", publisher.levels.len());
+        run(&mut publisher.transaction, sql).await;
     }
 
     pub(super) async fn savepoint(&mut self, within: u8) {

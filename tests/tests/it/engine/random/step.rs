@@ -21,7 +21,16 @@ pub(super) enum Step {
     Load {
         events: Vec<Event>,
     },
+    /// By one statement, in the transaction of this number or in one of its own.
+    PublishMany {
+        within: Option<u8>,
+        events: Vec<Event>,
+    },
     Savepoint {
+        within: u8,
+    },
+    /// The newest savepoint: what was done since stays.
+    Release {
         within: u8,
     },
     /// To the newest savepoint.
@@ -100,6 +109,10 @@ pub(super) enum Step {
     },
     RollSlot,
     Maintain,
+    /// What was ready before is looked for no more, until time moves.
+    Mark {
+        group: u8,
+    },
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -134,7 +147,10 @@ impl Step {
             18 => (prop::option::weighted(0.5, any::<u8>()), prop::option::weighted(0.2, 0..30_u8), Event::any())
                 .prop_map(|(within, dedup, event)| Self::Publish { within, dedup, event }),
             1 => prop::collection::vec(Event::any(), 1..6).prop_map(|events| Self::Load { events }),
+            2 => (prop::option::weighted(0.5, any::<u8>()), prop::collection::vec(Event::any(), 1..6))
+                .prop_map(|(within, events)| Self::PublishMany { within, events }),
             2 => any::<u8>().prop_map(|within| Self::Savepoint { within }),
+            1 => any::<u8>().prop_map(|within| Self::Release { within }),
             2 => any::<u8>().prop_map(|within| Self::RollbackTo { within }),
             8 => (any::<u8>(), prop::bool::weighted(0.75)).prop_map(|(within, commit)| Self::End { within, commit }),
             27 => (group(), 0..3_u8, 1..12_u8).prop_map(|(group, worker, most)| Self::Claim { group, worker, most }),
@@ -156,6 +172,7 @@ impl Step {
             4 => (1..9_u8, prop::bool::weighted(0.7)).prop_map(|(most, commit)| Self::Read { most, commit }),
             1 => Just(Self::RollSlot),
             1 => Just(Self::Maintain),
+            2 => group().prop_map(|group| Self::Mark { group }),
         ]
     }
 
@@ -192,6 +209,10 @@ impl Step {
                 .collect()
             }
             Self::Load { events } if events.len() > 1 => vec![Self::Load {
+                events: events[..1].to_vec(),
+            }],
+            Self::PublishMany { within, events } if events.len() > 1 => vec![Self::PublishMany {
+                within: *within,
                 events: events[..1].to_vec(),
             }],
             Self::Settle {

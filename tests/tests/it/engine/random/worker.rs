@@ -193,11 +193,9 @@ impl History {
             .filter(|m| match &m.partition_key {
                 Some(key) => !model.holds_lane(m.token, key),
                 None => {
-                    let completed = model.entries.get(&m.offset).and_then(|e| e.completed);
-                    // Who completed it has not lost it.
                     !model.in_hand(m.offset, m.token)
                         && !model.holds_claim(m.token)
-                        && completed != Some(m.token)
+                        && !model.has_completed(m.offset, m.token)
                 }
             })
             .map(|m| m.offset)
@@ -267,8 +265,8 @@ fn expect_message(
 ) {
     let (offset, token) = (message.offset, message.token);
     if !model.in_hand(offset, token) {
-        let entry = model.entries.get(&offset);
-        let said = entry.is_some_and(|entry| entry.completed == Some(token))
+        // Who has completed a message has not lost it.
+        let said = model.has_completed(offset, token)
             && matches!(outcome, Outcome::Done | Outcome::Running);
         if !implied && !said {
             expected.verdicts.push((Some(offset), "stale"));
