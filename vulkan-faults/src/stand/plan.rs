@@ -41,13 +41,13 @@ impl Plan {
 }
 
 /// What there can be more or less of.
-pub(crate) trait Much: PartialOrd {
+pub(crate) trait Much: Copy + PartialOrd {
     /// So much of it, rounded.
-    fn share(&self, scale: f64) -> Self;
+    fn share(self, scale: f64) -> Self;
 }
 
 impl Much for f64 {
-    fn share(&self, scale: f64) -> Self {
+    fn share(self, scale: f64) -> Self {
         self * scale
     }
 }
@@ -55,8 +55,8 @@ impl Much for f64 {
 macro_rules! counts {
     ($($count:ty),*) => {$(
         impl Much for $count {
-            fn share(&self, scale: f64) -> Self {
-                (*self as f64 * scale).round() as Self
+            fn share(self, scale: f64) -> Self {
+                (self as f64 * scale).round() as Self
             }
         }
     )*};
