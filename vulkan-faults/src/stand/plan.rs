@@ -17,7 +17,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// How many, or for how long: of the long form as much as was asked for, and never less than the short form has.
-    pub(crate) fn of<T: Much + Copy>(&self, short: T, long: T) -> T {
+    pub(crate) fn of<T: Much>(&self, short: T, long: T) -> T {
         let share = long.share(self.scale);
         match self.long && share > short {
             true => share,
