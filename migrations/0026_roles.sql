@@ -194,8 +194,8 @@ DECLARE
     item      text;
 BEGIN
     -- From 16 on, who makes a role may give it away, and need not have what it has.
-    IF CASE WHEN current_setting('server_version_num')::integer < 160000 THEN NOT pg_has_role(current_user, owner_oid, 'MEMBER')
-            ELSE NOT pg_has_role(current_user, owner_oid, 'SET') OR NOT pg_has_role(current_user, owner_oid, 'USAGE') END THEN
+    IF (CASE WHEN current_setting('server_version_num')::integer < 160000 THEN NOT pg_has_role(current_user, owner_oid, 'MEMBER')
+             ELSE NOT pg_has_role(current_user, owner_oid, 'SET') OR NOT pg_has_role(current_user, owner_oid, 'USAGE') END) THEN
         EXECUTE format('GRANT %I TO %I', new_owner, current_user);
     END IF;
     IF (SELECT n.nspowner <> owner_oid FROM pg_namespace n WHERE n.nspname = 'vulkan') THEN

@@ -2,6 +2,7 @@
 //!
 //! The names are those of Jepsen's queue checkers where they have one.
 
+mod causes;
 mod claims;
 mod counts;
 mod effects;
@@ -11,11 +12,12 @@ mod log;
 mod readers;
 #[cfg(test)]
 mod story;
+mod together;
 
 use std::fmt;
 
 pub(crate) use counts::{Counts, quantile};
-pub(crate) use history::{Delivered, Final, GroupRule, History, Logged, Rules, Run};
+pub(crate) use history::{Delivered, Final, GroupRule, History, Logged, MayDie, Rules, Run};
 
 /// Something that must not be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,11 +27,13 @@ pub(crate) struct Anomaly {
 }
 
 /// What the oracle looks for. `archive-gap` and `archive-dup` come with the archive, which is not there yet.
-pub(crate) const NAMES: [&str; 17] = [
+pub(crate) const NAMES: [&str; 19] = [
     "lost-write",
     "unseen",
     "silent-skip",
+    "died",
     "g1a",
+    "torn-transaction",
     "inconsistent-offsets",
     "duplicate",
     "poll-skip",
@@ -69,5 +73,6 @@ pub(crate) fn check(history: &History) -> Vec<Anomaly> {
     claims::check(history, &mut found);
     keys::check(history, &mut found);
     effects::check(history, &mut found);
+    together::check(history, &mut found);
     found
 }

@@ -38,11 +38,8 @@ pub(crate) struct Work {
     pub(crate) listen: bool,
     /// Of its pool; none takes the client's own.
     pub(crate) connections: Option<u32>,
-    /// Statements are not kept prepared: pgbouncer of before 1.21 cannot.
-    pub(crate) unprepared: bool,
     /// How much memory the process may have, in bytes.
     pub(crate) memory: Option<u64>,
-    pub(crate) version: Option<String>,
 }
 
 /// A group that a worker serves.
@@ -78,7 +75,6 @@ pub(crate) struct Publish {
     pub(crate) only_once: bool,
     /// A transaction stays open for so long, at most.
     pub(crate) hold_ms: u64,
-    pub(crate) unprepared: bool,
     pub(crate) deed: Deed,
     /// Of a hundred events, so many fail at most of their attempts.
     pub(crate) flaky_percent: u32,
@@ -112,17 +108,13 @@ async fn end_of_input() {
 }
 
 /// A pool as a client makes it, for what needs one of its own.
-async fn pool(url: &str, connections: u32, unprepared: bool) -> Result<sqlx::PgPool> {
+async fn pool(url: &str, connections: u32) -> Result<sqlx::PgPool> {
     let options: sqlx::postgres::PgConnectOptions = url.parse()?;
     // As a client's own pool has it: a transaction whose connection fell silent would hold its stream back for good.
     let options = options.options([
         ("idle_in_transaction_session_timeout", "20s"),
         ("tcp_user_timeout", "20s"),
     ]);
-    let options = match unprepared {
-        true => options.statement_cache_capacity(0),
-        false => options,
-    };
     Ok(sqlx::postgres::PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(std::time::Duration::from_secs(10))

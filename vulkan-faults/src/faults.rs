@@ -20,10 +20,10 @@ use std::process::ExitCode;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 
-use crate::Result;
 use crate::args::Run;
 use crate::report;
 use crate::stand::{Outcome, Plan};
+use crate::{Result, causes};
 
 /// Something that is taken away.
 pub(crate) struct Fault {
@@ -330,7 +330,7 @@ pub(crate) async fn run(asked: Run) -> Result<ExitCode> {
             }
             Err(error) => {
                 all_met = false;
-                println!("BROKEN {}: {error}", fault.name);
+                println!("BROKEN {}: {}", fault.name, causes(&*error));
             }
         }
         if let Some(file) = &asked.markdown {

@@ -57,9 +57,14 @@ async fn obey(command: Command) -> ExitCode {
     done.unwrap_or_else(|failure| failed(&*failure))
 }
 
-fn failed(failure: &dyn std::error::Error) -> ExitCode {
+/// A failure with what caused it.
+fn causes(failure: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(failure), |error| error.source());
     let texts: Vec<String> = causes.map(ToString::to_string).collect();
-    eprintln!("vulkan-faults: {}", texts.join(": "));
+    texts.join(": ")
+}
+
+fn failed(failure: &(dyn std::error::Error + 'static)) -> ExitCode {
+    eprintln!("vulkan-faults: {}", causes(failure));
     ExitCode::FAILURE
 }

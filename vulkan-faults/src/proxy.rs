@@ -29,6 +29,28 @@ pub(crate) struct Proxy {
 pub(crate) struct Counts {
     accepted: AtomicUsize,
     resets: AtomicUsize,
+    /// Of the resets, those at a COMMIT.
+    commits: AtomicUsize,
+    /// Ended in mid-message.
+    cuts: AtomicUsize,
+    refusals: AtomicUsize,
+}
+
+impl Counts {
+    /// Counts how a connection ended.
+    fn note(&self, ended: pump::Ended) {
+        let one = |counter: &AtomicUsize| _ = counter.fetch_add(1, Ordering::SeqCst);
+        match ended {
+            pump::Ended::Closed | pump::Ended::Silent => {}
+            pump::Ended::Cut => one(&self.cuts),
+            pump::Ended::Reset { commit } => {
+                one(&self.resets);
+                if commit {
+                    one(&self.commits);
+                }
+            }
+        }
+    }
 }
 
 impl Proxy {
@@ -50,6 +72,7 @@ impl Proxy {
                 };
                 let number = counted.accepted.fetch_add(1, Ordering::SeqCst);
                 if told.borrow().refuse {
+                    counted.refusals.fetch_add(1, Ordering::SeqCst);
                     let _ = client.set_zero_linger();
                     continue;
                 }
@@ -57,9 +80,7 @@ impl Proxy {
                 let (toxics, counts) = (told.clone(), Arc::clone(&counted));
                 let target = current.borrow().clone();
                 connections.spawn(async move {
-                    if connect(client, target, number, toxics).await {
-                        counts.resets.fetch_add(1, Ordering::SeqCst);
-                    }
+                    counts.note(connect(client, target, number, toxics).await);
                 });
             }
         });
@@ -97,15 +118,30 @@ impl Proxy {
     pub(crate) fn resets(&self) -> usize {
         self.counts.resets.load(Ordering::SeqCst)
     }
+
+    /// How many of these at a COMMIT.
+    pub(crate) fn commits(&self) -> usize {
+        self.counts.commits.load(Ordering::SeqCst)
+    }
+
+    /// How many connections it has ended after a number of bytes.
+    pub(crate) fn cuts(&self) -> usize {
+        self.counts.cuts.load(Ordering::SeqCst)
+    }
+
+    /// How many connections it has not let in.
+    pub(crate) fn refusals(&self) -> usize {
+        self.counts.refusals.load(Ordering::SeqCst)
+    }
 }
 
-/// Forwards one connection to its end. Returns whether it ended with a reset.
+/// Forwards one connection to its end. Returns how it ended.
 async fn connect(
     client: TcpStream,
     target: Target,
     number: usize,
     toxics: watch::Receiver<Toxics>,
-) -> bool {
+) -> pump::Ended {
     match target {
         Target::Tcp(address) => {
             if let Ok(server) = TcpStream::connect(address).await {
@@ -121,5 +157,5 @@ async fn connect(
     }
     // As a server that is not there.
     let _ = client.set_zero_linger();
-    false
+    pump::Ended::Closed
 }

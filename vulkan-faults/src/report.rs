@@ -5,7 +5,7 @@ use std::fmt::Write;
 use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::faults::FAULTS;
-use crate::stand::Outcome;
+use crate::stand::{Kind, Outcome, Target};
 
 /// Says which faults there are.
 pub(crate) fn list() {
@@ -29,9 +29,14 @@ fn table() -> Table {
 pub(crate) fn tell(outcome: &Outcome) {
     let counts = &outcome.counts;
     println!(
-        "{} {} ({}, {:.0} s): {} events, {} messages, lost {}, repeated {}, dead {}, recovery {}{}",
-        if outcome.is_met() { "met   " } else { "MISSED" },
+        "{} {} {} ({}, {:.0} s): {} events, {} messages, lost {}, repeated {}, dead {}, recovery {}{}",
+        match (outcome.is_kept(), outcome.is_met()) {
+            (true, true) => "met   ",
+            (true, false) => "SLOW  ",
+            (false, _) => "MISSED",
+        },
         outcome.fault,
+        outcome.title,
         outcome.form,
         outcome.seconds,
         counts.published,
@@ -48,10 +53,7 @@ pub(crate) fn tell(outcome: &Outcome) {
     );
     for target in &outcome.targets {
         let met = if target.met { "   " } else { " ! " };
-        println!(
-            "      {met}{}: {} (target: {})",
-            target.what, target.measured, target.target
-        );
+        println!("      {met}{}", in_words(target));
     }
     for (name, many) in &counts.anomalies {
         println!("       ! {name}: {many} (target: 0)");
@@ -61,8 +63,20 @@ pub(crate) fn tell(outcome: &Outcome) {
     }
 }
 
+fn in_words(target: &Target) -> String {
+    let Target { what, measured, .. } = target;
+    match target.kind {
+        Kind::Reported => format!("{what}: {measured}"),
+        _ => format!("{what}: {measured} ({})", target.target),
+    }
+}
+
 fn recovery(outcome: &Outcome) -> String {
-    (outcome.counts.recovery).map_or_else(|| "–".into(), |seconds| format!("{seconds:.1} s"))
+    match outcome.counts.recovery {
+        Some(seconds) => format!("{seconds:.1} s"),
+        None if outcome.counts.unrecovered > 0 => "never".into(),
+        None => "–".into(),
+    }
 }
 
 /// The table of a run, as Markdown.
@@ -72,9 +86,7 @@ pub(crate) fn markdown(outcomes: &[(Outcome, &'static str)]) -> String {
     );
     for (outcome, title) in outcomes {
         let counts = &outcome.counts;
-        let targets: Vec<String> = (outcome.targets.iter())
-            .map(|target| format!("{}: {} ({})", target.what, target.measured, target.target))
-            .collect();
+        let targets: Vec<String> = (outcome.targets.iter()).map(in_words).collect();
         let _ = writeln!(
             text,
             "| **{}** {} | {}, {:.0} s | {} | {} | {} | {} | {} | {} | {} | {} |",
@@ -89,7 +101,11 @@ pub(crate) fn markdown(outcomes: &[(Outcome, &'static str)]) -> String {
             counts.repeated,
             recovery(outcome),
             targets.join("; ").replace('|', "\\|"),
-            if outcome.is_met() { "yes" } else { "**no**" },
+            match (outcome.is_kept(), outcome.is_met()) {
+                (true, true) => "yes",
+                (true, false) => "yes, but not in time",
+                (false, _) => "**no**",
+            },
         );
     }
     text

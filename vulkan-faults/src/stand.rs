@@ -2,10 +2,13 @@
 
 mod directory;
 mod finish;
+mod held;
 mod load;
 mod plan;
 mod process;
+mod publish;
 mod sample;
+mod target;
 mod wait;
 
 use std::collections::BTreeSet;
@@ -13,16 +16,18 @@ use std::path::Path;
 
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
-use vulkan::{Client, Message};
 
 use directory::Directory;
-pub(crate) use finish::{Outcome, Target};
+pub(crate) use finish::Outcome;
 pub(crate) use load::Setup;
 pub(crate) use plan::Plan;
 pub(crate) use process::Process;
+pub(crate) use publish::Event;
+pub(crate) use target::{Kind, Target};
 
 use crate::Result;
-use crate::child::{Deed, Job, Order, Read, STREAM};
+use crate::checker::MayDie;
+use crate::child::{Order, Read};
 use crate::clock::mono_us;
 use crate::ledger::{Entry, Line, Pen, Tail};
 use crate::server::Server;
@@ -34,8 +39,8 @@ pub(crate) struct Stand {
     pub(crate) setup: Setup,
     pub(crate) server: Server,
     pub(crate) workers: Vec<Process>,
-    /// Publishers and readers.
-    pub(crate) others: Vec<Process>,
+    pub(crate) publishers: Vec<Process>,
+    pub(crate) readers: Vec<Process>,
     pub(crate) lines: Vec<Line>,
     pub(crate) targets: Vec<Target>,
     /// Where workers and publishers connect; the server's own address unless set.
@@ -43,8 +48,22 @@ pub(crate) struct Stand {
     pub(crate) begun: u64,
     /// Events that a failover has taken back, with the offsets they had.
     pub(crate) forgotten: BTreeSet<(i64, u64)>,
+    /// Messages that fail for good.
+    pub(crate) may_die: MayDie,
+    /// Readers that have had the time to read everything.
+    pub(crate) read_all: Vec<String>,
+    /// Nothing that is done here is a reason to handle a message again.
+    pub(crate) calm: bool,
+    /// Messages end processes here.
+    pub(crate) mortal: bool,
+    /// So much of the load is to be held where nothing is in its way; none where the fault is in its way itself.
+    pub(crate) least_load: Option<f64>,
+    /// Events a second that publishers offer.
+    offered: f64,
+    /// How processes ended that nobody killed, where it was not with 0.
+    failed: Vec<String>,
     ids: u64,
-    publishers: u64,
+    publishers_begun: u64,
     pen: Pen,
     tail: Tail,
     directory: Directory,
@@ -64,14 +83,22 @@ impl Stand {
             name,
             setup,
             workers: Vec::new(),
-            others: Vec::new(),
+            publishers: Vec::new(),
+            readers: Vec::new(),
             lines: Vec::new(),
             targets: Vec::new(),
             url,
             begun: mono_us(),
             forgotten: BTreeSet::new(),
+            may_die: MayDie::default(),
+            read_all: Vec::new(),
+            calm: false,
+            mortal: false,
+            least_load: Some(0.5),
+            offered: plan.rate,
+            failed: Vec::new(),
             ids: 1 << 50,
-            publishers: 0,
+            publishers_begun: 0,
             pen: Pen::open(directory.path(), "run")?,
             tail: Tail::new(directory.path()),
             sampling: Some(tokio::spawn(sampling)),
@@ -134,12 +161,12 @@ impl Stand {
 
     /// Starts a publisher.
     pub(crate) fn add_publisher(&mut self) -> Result<()> {
-        self.publishers += 1;
-        let first = self.publishers << 40;
+        self.publishers_begun += 1;
+        let first = self.publishers_begun << 40;
         let order = self
             .setup
             .publish(&self.url, self.ledger(), self.plan.rate, first);
-        self.others
+        self.publishers
             .push(Process::start(&Order::Publish(order), &[])?);
         Ok(())
     }
@@ -151,32 +178,8 @@ impl Stand {
             ledger: self.ledger().into(),
             name: name.into(),
         };
-        self.others.push(Process::start(&Order::Read(order), &[])?);
+        self.readers.push(Process::start(&Order::Read(order), &[])?);
         Ok(())
-    }
-
-    /// Publishes one message, straight to the server. Returns its offset.
-    pub(crate) async fn publish(&mut self, deed: Deed, key: Option<&str>) -> Result<i64> {
-        let id = self.ids;
-        self.ids += 1;
-        let pad = String::new();
-        let kind = if key.is_some() {
-            "keyed.made"
-        } else {
-            "plain.made"
-        };
-        let mut message = Message::new(STREAM, kind, &Job { id, deed, pad })?;
-        if let Some(key) = key {
-            message = message.key(key);
-        }
-        self.note(Entry::Invoke {
-            id,
-            key: key.map(str::to_owned),
-            dedup: false,
-        });
-        let offset = Client::new(self.pool().clone()).publish(message).await?;
-        self.note(Entry::Ok { id, offset });
-        Ok(offset)
     }
 
     /// Takes in what the ledgers say by now.
@@ -195,6 +198,20 @@ impl Stand {
         Ok(())
     }
 
+    /// Ends a worker that nobody needs any more.
+    pub(crate) async fn end_worker(&mut self, mut worker: Process) -> Result<()> {
+        let status = worker.end().await?;
+        self.note_end(worker.pid, status);
+        Ok(())
+    }
+
+    /// Notes how a process ended that was asked to.
+    fn note_end(&mut self, pid: u32, status: std::process::ExitStatus) {
+        if !status.success() {
+            self.failed.push(format!("process {pid}: {status}"));
+        }
+    }
+
     /// Sends a signal to a process, and notes it.
     pub(crate) fn signal(&self, to: u32, name: &str) -> Result<()> {
         use rustix::process::{Pid, Signal, kill_process};
@@ -210,21 +227,5 @@ impl Stand {
         // A kill counts from before it can have had an effect; where a process stops, from after it.
         self.note(Entry::Signal { to, name });
         Ok(kill_process(pid, signal)?)
-    }
-
-    /// States a target, and whether it was met.
-    pub(crate) fn expect(
-        &mut self,
-        what: impl Into<String>,
-        measured: impl Into<String>,
-        target: impl Into<String>,
-        met: bool,
-    ) {
-        self.targets.push(Target {
-            what: what.into(),
-            measured: measured.into(),
-            target: target.into(),
-            met,
-        });
     }
 }

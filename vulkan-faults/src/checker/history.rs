@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use super::causes::Causes;
 use crate::ledger::{Entry, How, Line};
 
 /// What a run went by.
@@ -9,6 +10,25 @@ use crate::ledger::{Entry, How, Line};
 pub(crate) struct Rules {
     pub(crate) lease_us: u64,
     pub(crate) groups: Vec<GroupRule>,
+    /// Messages that fail for good. Whatever else dies should not have.
+    #[serde(default)]
+    pub(crate) may_die: MayDie,
+    /// Readers that were given the time to read the log to its end.
+    #[serde(default)]
+    pub(crate) read_all: Vec<String>,
+}
+
+/// Which messages may end dead, if their attempts are used up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum MayDie {
+    Only(BTreeSet<i64>),
+    Any,
+}
+
+impl Default for MayDie {
+    fn default() -> Self {
+        Self::Only(BTreeSet::new())
+    }
 }
 
 /// What a group takes and promises.
@@ -29,6 +49,9 @@ pub(crate) struct Final {
     pub(crate) deliveries: Vec<Delivered>,
     /// Messages of groups with effects, each with how many it left.
     pub(crate) effects: Vec<(String, i64, i64)>,
+    /// The ids that transactions wrote to the application's table.
+    #[serde(default)]
+    pub(crate) business: BTreeSet<u64>,
     /// What `vulkan.check()` says.
     pub(crate) violations: Vec<String>,
     /// Events that a failover to an asynchronous standby took back, with the offsets they had.
@@ -62,6 +85,8 @@ pub(crate) struct Publish {
     pub(crate) offsets: BTreeSet<i64>,
     pub(crate) failed: bool,
     pub(crate) unknown: bool,
+    /// In one transaction with a write of the application's.
+    pub(crate) together: bool,
 }
 
 /// One call of a handler.
@@ -93,9 +118,13 @@ pub(crate) struct History {
     pub(crate) runs: BTreeMap<String, BTreeMap<i64, Vec<Run>>>,
     /// When each process was killed.
     pub(crate) kills: HashMap<u32, u64>,
-    pub(crate) crashes: Vec<u64>,
-    /// When a process was told that it has lost leases of a group.
-    pub(crate) told: HashMap<(u32, String), Vec<u64>>,
+    pub(crate) causes: Causes,
+    /// Of messages that ended done, at which attempt.
+    done: HashMap<(String, i64), u32>,
+    /// When the reports of a process for a group were answered.
+    pub(crate) reports: HashMap<(u32, String), Vec<u64>>,
+    /// When a process was told that it has lost the lease of a message.
+    pub(crate) told: HashMap<(u32, String, i64), Vec<u64>>,
     /// When dead messages were given back to their group.
     pub(crate) redriven: HashMap<(String, i64), Vec<u64>>,
 }
@@ -131,6 +160,9 @@ impl History {
                         .or_default()
                         .offsets
                         .insert(*offset);
+                }
+                Entry::Together { id } => {
+                    this.publishes.entry(*id).or_default().together = true;
                 }
                 Entry::Fail { id } => this.publishes.entry(*id).or_default().failed = true,
                 Entry::Info { id, .. } => this.publishes.entry(*id).or_default().unknown = true,
@@ -169,10 +201,13 @@ impl History {
                     }
                 }
                 Entry::Signal { to, name } if name == "KILL" => _ = this.kills.insert(*to, at),
-                Entry::Crash => this.crashes.push(at),
-                Entry::Stale { group, .. } | Entry::LeaseLost { group, .. } => {
-                    let told = this.told.entry((pid, group.clone())).or_default();
-                    told.push(at);
+                Entry::Settled { group, .. } => {
+                    let reports = this.reports.entry((pid, group.clone())).or_default();
+                    reports.push(at);
+                }
+                Entry::LeaseLost { group, offset } => {
+                    let told = this.told.entry((pid, group.clone(), *offset));
+                    told.or_default().push(at);
                 }
                 Entry::Redriven { group, offset } => {
                     let times = this.redriven.entry((group.clone(), *offset)).or_default();
@@ -181,17 +216,13 @@ impl History {
                 _ => {}
             }
         }
+        this.done = (this.last.deliveries.iter())
+            .filter(|one| one.status == "done")
+            .map(|one| ((one.group.clone(), one.offset), one.attempts))
+            .collect();
+        this.causes = Causes::of(&lines, this.rules.lease_us);
         this.lines = lines;
         this
-    }
-
-    /// Whether the server crashed between two moments, when claims and settlements of the last moments before
-    /// it, which commit asynchronously, could be lost.
-    pub(crate) fn crashed_between(&self, from: u64, to: u64) -> bool {
-        // What was claimed shortly before the crash may have begun after it, too.
-        const AROUND: u64 = 1_000_000;
-        let within = |at: &u64| from.saturating_sub(AROUND) <= *at && *at <= to;
-        self.crashes.iter().any(within)
     }
 
     /// Whether a message was given back to its group between two moments. Its attempts are counted from 1 again.
@@ -200,12 +231,9 @@ impl History {
         times.is_some_and(|times| times.iter().any(|at| from <= *at && *at <= to))
     }
 
-    /// Whether a process that had something of a group in work at this moment lost it afterwards: it was killed, or
-    /// told so. One that lives is told always, when it asks for more time or reports.
-    pub(crate) fn lost_lease(&self, group: &str, run: &Run) -> bool {
-        let killed = self.kills.get(&run.pid).is_some_and(|at| *at >= run.start);
-        let told = self.told.get(&(run.pid, group.to_owned()));
-        killed || told.is_some_and(|told| told.iter().any(|at| *at >= run.start))
+    /// At which attempt a message was done, by the database's last word.
+    pub(crate) fn attempts_done(&self, group: &str, offset: i64) -> Option<u32> {
+        self.done.get(&(group.to_owned(), offset)).copied()
     }
 
     /// How long a run of a key is at least held after any of its messages began: its lease is extended three times

@@ -1,6 +1,6 @@
 //! Crafted histories for the tests of the checker. Times are microseconds.
 
-use super::{Delivered, Final, GroupRule, History, Logged, Rules, check};
+use super::{Counts, Delivered, Final, GroupRule, History, Logged, MayDie, Rules, check};
 use crate::ledger::{Entry, How, Line};
 
 pub(super) const SECOND: u64 = 1_000_000;
@@ -26,6 +26,7 @@ impl Story {
             rules: Rules {
                 lease_us: 5 * SECOND,
                 groups: vec![group],
+                ..Rules::default()
             },
             last: Final::default(),
             lines: Vec::new(),
@@ -52,12 +53,7 @@ impl Story {
 
     pub(super) fn note(mut self, at: u64, entry: Entry) -> Self {
         let pid = self.pid;
-        self.lines.push(Line {
-            at,
-            wall: at,
-            pid,
-            entry,
-        });
+        self.lines.push(Line { at, pid, entry });
         self
     }
 
@@ -144,14 +140,28 @@ impl Story {
         self.end(at, offset, attempt, How::Cut)
     }
 
+    fn signal(self, at: u64, to: u32, name: &str) -> Self {
+        let name = name.to_owned();
+        self.note(at, Entry::Signal { to, name })
+    }
+
     pub(super) fn kill(self, at: u64, to: u32) -> Self {
-        self.note(
-            at,
-            Entry::Signal {
-                to,
-                name: "KILL".into(),
-            },
-        )
+        self.signal(at, to, "KILL")
+    }
+
+    pub(super) fn stop(self, at: u64, to: u32) -> Self {
+        self.signal(at, to, "STOP")
+    }
+
+    pub(super) fn cont(self, at: u64, to: u32) -> Self {
+        self.signal(at, to, "CONT")
+    }
+
+    pub(super) fn may_die(mut self, offset: i64) -> Self {
+        if let MayDie::Only(offsets) = &mut self.rules.may_die {
+            offsets.insert(offset);
+        }
+        self
     }
 
     /// The process is told that it has lost the lease of a message.
@@ -184,9 +194,17 @@ impl Story {
         self
     }
 
+    fn history(&self) -> History {
+        History::new(self.rules.clone(), self.last.clone(), self.lines.clone())
+    }
+
     /// The names of what the oracle finds.
     pub(super) fn anomalies(&self) -> Vec<&'static str> {
-        let history = History::new(self.rules.clone(), self.last.clone(), self.lines.clone());
-        check(&history).into_iter().map(|one| one.name).collect()
+        let found = check(&self.history());
+        found.into_iter().map(|one| one.name).collect()
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        Counts::of(&self.history(), &[])
     }
 }

@@ -33,7 +33,7 @@ struct Lanes {
 pub(super) async fn run(order: Publish) -> Result<()> {
     let pen = Pen::open(&order.ledger, "publisher")?;
     let connections = u32::try_from(order.lanes)?;
-    let client = Client::new(pool(&order.url, connections, order.unprepared).await?);
+    let client = Client::new(pool(&order.url, connections).await?);
     let lanes = Arc::new(Lanes {
         pad: "x".repeat(order.payload),
         next: order.first_id.into(),
@@ -167,6 +167,7 @@ impl Lanes {
         let Ok((id, message)) = self.message(false) else {
             return;
         };
+        self.pen.note(Entry::Together { id });
         let invoked = vec![id];
         let mut offsets = Vec::new();
         let mut committing = false;

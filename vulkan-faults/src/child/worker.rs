@@ -11,13 +11,15 @@ use vulkan::{
 
 use super::{Group, Job, STREAM, Work, end_of_input, pool};
 use crate::Result;
-use crate::clock::us;
+use crate::clock::{mono_us, us};
 use crate::ledger::{Entry, How, Pen};
 
 /// It was cut off at the end of its grace period.
 const CUT_OFF: u8 = 3;
 /// Some of what it had handled could not be reported.
 const UNSETTLED: u8 = 4;
+/// So long is standing still, and no hiccup.
+const STILL: Duration = Duration::from_millis(600);
 
 pub(super) async fn run(order: Work) -> Result<u8> {
     // Handlers panic on purpose here.
@@ -31,16 +33,13 @@ pub(super) async fn run(order: Work) -> Result<u8> {
     }
     let pen = Arc::new(Pen::open(&order.ledger, "worker")?);
     let client = match order.connections {
-        None if !order.unprepared => Client::connect(&order.url).await?,
-        many => Client::new(pool(&order.url, many.unwrap_or(10), order.unprepared).await?),
+        None => Client::connect(&order.url).await?,
+        Some(many) => Client::new(pool(&order.url, many).await?),
     };
     let mut builder = Worker::builder(client)
         .concurrency(order.slots)
         .grace(Duration::from_millis(order.grace_ms))
         .listen(order.listen);
-    if let Some(version) = &order.version {
-        builder = builder.version(version);
-    }
     for group in order.groups {
         let pen = Arc::clone(&pen);
         builder = builder.register(Handle { group, pen });
@@ -67,8 +66,10 @@ pub(super) async fn run(order: Work) -> Result<u8> {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     });
+    let watching = tokio::spawn(watch(Arc::clone(&pen)));
     let ended = worker.run(shutdown).await;
     telling.abort();
+    watching.abort();
     pen.note(Entry::Down);
     match ended {
         Ok(()) => Ok(0),
@@ -78,14 +79,28 @@ pub(super) async fn run(order: Work) -> Result<u8> {
     }
 }
 
+/// Notes when nothing here moved for a while: whoever stands still can lose its leases.
+async fn watch(pen: Arc<Pen>) {
+    const EVERY: Duration = Duration::from_millis(100);
+    loop {
+        let before = mono_us();
+        tokio::time::sleep(EVERY).await;
+        let for_us = mono_us() - before;
+        if for_us > us(STILL) {
+            pen.note(Entry::Stalled { for_us });
+        }
+    }
+}
+
 fn note(pen: &Pen, event: &WorkerEvent<'_>) {
     pen.note(match event {
         WorkerEvent::Claimed { group, took, .. } => Entry::Claimed {
             group: (*group).into(),
             took_us: us(*took),
         },
-        WorkerEvent::Settled { group, .. } => Entry::Settled {
+        WorkerEvent::Settled { group, took, .. } => Entry::Settled {
             group: (*group).into(),
+            took_us: us(*took),
         },
         WorkerEvent::Stale {
             group, settlements, ..

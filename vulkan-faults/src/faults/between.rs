@@ -29,29 +29,24 @@ pub(super) async fn pooler(plan: Plan) -> Result<Outcome> {
     let mut pooler = restart_pooler(&stand).await?;
     stand.back("the pooler");
     let flows = stand.until_flows(30).await?;
-    let mode = match keeps_statements().await? {
+    let keeps = keeps_statements().await?;
+    let mode = match keeps {
         true => "transaction",
         false => "session: this pgbouncer keeps no account of prepared statements",
     };
-    stand.expect(
+    stand.inflicted(
         "pool mode",
         mode,
         "transaction, from pgbouncer 1.21 on",
-        true,
+        keeps,
     );
-    stand.expect_all_alive()?;
     stand.expect(
         "throughput by polling alone",
         format!("{before:.0} messages/s"),
         "> 0",
         before > 0.0,
     );
-    stand.expect(
-        "work in every group after the pooler is back",
-        format!("{flows:.1} s"),
-        "<= 5 s",
-        flows <= 5.0,
-    );
+    stand.expect_flow("after the pooler is back", flows, 5.0);
     let outcome = stand.finish().await;
     pooler.kill().await?;
     outcome
@@ -162,19 +157,13 @@ pub(super) async fn wraparound(plan: Plan) -> Result<Outcome> {
     }
     stand.run_for(plan.of(5.0, 60.0)).await?;
     stand.until_flows(60).await?;
-    stand.expect_all_alive()?;
-    stand.expect(
+    stand.inflicted(
         "transaction ids",
         format!("{before} to {after}"),
         "beyond 2^32",
         after >= 1 << 32,
     );
-    stand.expect(
-        "work in every group after the restart",
-        format!("{flows:.1} s"),
-        "<= 5 s",
-        flows <= 5.0,
-    );
+    stand.expect_flow("after the restart", flows, 5.0);
     stand.finish().await
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::Result;
 use crate::checker::quantile;
-use crate::clock::mono_us;
+use crate::clock::{mono_us, seconds, wall_us};
 use crate::ledger::Entry;
 use crate::stand::{Outcome, Plan, Setup, Stand};
 
@@ -16,6 +16,7 @@ pub(super) async fn skewed_workers(plan: Plan) -> Result<Outcome> {
         .iter_mut()
         .for_each(|group| group.fails_one_in = 0);
     let mut stand = Stand::start(&plan, "f17", setup).await?;
+    stand.calm = true;
     // By the clock of the database, whichever of the workers fires them: each tick once, and in time.
     stand
         .server
@@ -32,9 +33,10 @@ pub(super) async fn skewed_workers(plan: Plan) -> Result<Outcome> {
     stand.until_flows(60).await?;
     let from = mono_us();
     stand.run_for(plan.of(12.0, 600.0)).await?;
-    let mut delays = stand.delays(from, mono_us());
-    let p99 = quantile(&mut delays, 0.99);
-    stand.expect_all_alive()?;
+    let to = mono_us();
+    stand.run_for(2.0).await?;
+    let mut delays = stand.delays(from, to);
+    let p99 = quantile(&mut delays, 0.99).unwrap_or(f64::INFINITY);
     let lost = stand.count(0, |entry| {
         matches!(entry, Entry::LeaseLost { .. } | Entry::Stale { .. })
     });
@@ -45,7 +47,7 @@ pub(super) async fn skewed_workers(plan: Plan) -> Result<Outcome> {
             _ => None,
         })
         .collect();
-    stand.expect(
+    stand.inflicted(
         "minutes that the workers' clocks are ahead",
         format!("{skews:?}"),
         "-60, -10, 10, 60",
@@ -55,12 +57,18 @@ pub(super) async fn skewed_workers(plan: Plan) -> Result<Outcome> {
     for (schedule, ticks, twice, missing, early, late) in ticks(&stand).await? {
         stand.expect(
             format!("ticks of {schedule}"),
-            format!("{ticks}, {twice} twice, {missing} missing, {early:.2} s to {late:.2} s late"),
-            "each once, <= 1 s late, none early",
-            ticks > 5 && twice + missing == 0 && early >= 0.0 && late <= 1.0,
+            format!("{ticks}, {twice} twice, {missing} missing"),
+            "each once",
+            ticks > 5 && twice + missing == 0,
+        );
+        stand.speed(
+            format!("ticks of {schedule} are late by"),
+            format!("{early:.2} s to {late:.2} s"),
+            "<= 1 s, none early",
+            early >= 0.0 && late <= 1.0,
         );
     }
-    stand.expect(
+    stand.speed(
         "from commit to handler, p99",
         format!("{p99:.2} s"),
         "<= 1 s",
@@ -102,10 +110,19 @@ pub(super) async fn database_steps(plan: Plan) -> Result<Outcome> {
     let mut backwards = 0;
     let most = i64::try_from(stand.setup.workers * (stand.setup.slots + 40))?;
     let mut reclaimed = 0_usize;
+    let (mut moved, mut stepped) = (true, Vec::new());
     for _ in 0..plan.of(1, 20) {
-        for step in ["-5m", "+1h", "+0"] {
+        for (step, due) in [("-5m", -300.0), ("+1h", 3600.0), ("+0", 0.0)] {
             let since = mono_us();
+            stand.note(Entry::Step);
             std::fs::write(&file, format!("{step}\n"))?;
+            let ahead: f64 = stand
+                .server
+                .value("SELECT extract(epoch FROM clock_timestamp())::float8")
+                .await?;
+            let ahead = ahead - seconds(wall_us());
+            moved &= (ahead - due).abs() < 5.0;
+            stepped.push(format!("{ahead:+.0} s"));
             stand.run_for(plan.of(3.0, 20.0)).await?;
             let last: i64 = stand
                 .server
@@ -121,7 +138,26 @@ pub(super) async fn database_steps(plan: Plan) -> Result<Outcome> {
             }
         }
     }
-    stand.expect_all_alive()?;
+    // What was put off while the clock was ahead is due when the clock gets there, as leases are; and retries have nothing
+    // else to go by. So the hour is let pass.
+    let waiting: i64 = stand
+        .server
+        .value("SELECT count(*) FROM vulkan.deliveries WHERE status = 'ready' AND run_at > clock_timestamp() + interval '10 min'")
+        .await?;
+    stand.report(
+        "messages that wait for the clock to be where it was",
+        waiting.to_string(),
+    );
+    stand.note(Entry::Step);
+    std::fs::write(&file, "+2h\n")?;
+    stand.until_flows(30).await?;
+    stepped.truncate(3);
+    stand.inflicted(
+        "the server's clock is ahead by",
+        stepped.join(", then "),
+        "-300 s, then +3600 s, then +0 s, each time",
+        moved,
+    );
     stand.expect(
         "times the offsets went back",
         backwards.to_string(),
@@ -134,12 +170,6 @@ pub(super) async fn database_steps(plan: Plan) -> Result<Outcome> {
         format!("<= what is in flight, {most} at the most"),
         i64::try_from(reclaimed)? <= most,
     );
-    // Every lease is over at once when the clock jumps: that it runs out early is what the fault is.
-    stand
-        .setup
-        .groups
-        .iter_mut()
-        .for_each(|group| group.lease_ms = 0);
     stand.finish().await
 }
 

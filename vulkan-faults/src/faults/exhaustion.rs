@@ -1,16 +1,16 @@
 //! F30, F31, and what is hostile in the settings: connections, timeouts, locks, no autovacuum.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rand::RngExt;
 use sqlx::{Connection, PgConnection};
-use vulkan::{Client, Message};
+use vulkan::Client;
 
 use crate::Result;
-use crate::child::{Deed, Job};
 use crate::clock::mono_us;
 use crate::ledger::Entry;
-use crate::stand::{Outcome, Plan, Setup, Stand};
+use crate::stand::{Event, Outcome, Plan, Setup, Stand};
 
 /// F30.
 pub(super) async fn connections(plan: Plan) -> Result<Outcome> {
@@ -46,25 +46,19 @@ pub(super) async fn connections(plan: Plan) -> Result<Outcome> {
         .await?;
     let after = stand.measured(plan.of(5.0, 30.0)).await?;
     let share = after / before * 100.0;
-    stand.expect_all_alive()?;
-    stand.expect("connections taken", many.to_string(), "> 20", many > 20);
-    stand.expect(
-        "work in every group after connections can be had",
-        format!("{flows:.1} s"),
-        "<= 5 s",
-        flows <= 5.0,
-    );
-    stand.expect(
+    stand.inflicted("connections taken", many.to_string(), "> 20", many > 20);
+    stand.expect_flow("after connections can be had", flows, 5.0);
+    stand.inflicted(
         "times that a worker said that it is not ready",
         said.to_string(),
         "> 0",
         said > 0,
     );
-    stand.expect(
+    stand.speed(
         "throughput after",
         format!("{share:.0} % of {before:.0} messages/s"),
         ">= 95 %, backlog included",
-        share >= 90.0,
+        share >= 95.0,
     );
     stand.finish().await
 }
@@ -79,8 +73,9 @@ pub(super) async fn cancellation(plan: Plan) -> Result<Outcome> {
         .await?;
     let many = plan.of(4_000_u32, 100_000);
     let tasks = (0..8).map(|_| drop_calls(client.clone(), group, many / 8));
-    let mut wrong = Vec::new();
-    for told in futures::future::join_all(tasks).await {
+    let (mut dropped, mut wrong) = (0, Vec::new());
+    for (of, told) in futures::future::join_all(tasks).await {
+        dropped += of;
         wrong.extend(told);
     }
     let idle: i64 = stand
@@ -95,7 +90,13 @@ pub(super) async fn cancellation(plan: Plan) -> Result<Outcome> {
         .await?;
     client.pool().close().await;
     let first = wrong.first().cloned().unwrap_or_else(|| "none".into());
-    stand.expect("calls dropped", many.to_string(), "all", true);
+    // The others were answered first.
+    stand.inflicted(
+        "calls dropped",
+        format!("{dropped} of {many}"),
+        "> a fifth",
+        dropped > many / 5,
+    );
     stand.expect(
         "sessions idle in a transaction for over a second",
         format!("{idle}, then {idle_now}"),
@@ -111,12 +112,16 @@ pub(super) async fn cancellation(plan: Plan) -> Result<Outcome> {
     stand.finish().await
 }
 
-/// Drops calls of a client at random moments; returns the errors that a poisoned connection gives.
-async fn drop_calls(client: Client, group: i32, many: u32) -> Vec<String> {
-    let (mut wrong, groups) = (Vec::new(), [group]);
+/// Drops calls of a client at random moments; returns how many it dropped, and the errors that a poisoned connection
+/// gives.
+async fn drop_calls(client: Client, group: i32, many: u32) -> (u32, Vec<String>) {
+    let (dropped, mut wrong, groups) = (AtomicU32::new(0), Vec::new(), [group]);
     for nth in 0..many {
         let patience = Duration::from_micros(rand::rng().random_range(0..6_000));
-        let pause = || tokio::time::sleep(patience);
+        let pause = || async {
+            tokio::time::sleep(patience).await;
+            dropped.fetch_add(1, Ordering::Relaxed);
+        };
         let told = match nth % 5 {
             0 => tokio::select! { told = client.overview() => told.err(), () = pause() => None },
             1 => tokio::select! { told = client.begin() => told.err(), () = pause() => None },
@@ -141,7 +146,7 @@ async fn drop_calls(client: Client, group: i32, many: u32) -> Vec<String> {
             wrong.push(error.to_string());
         }
     }
-    wrong
+    (dropped.into_inner(), wrong)
 }
 
 async fn give_back(client: &Client, group: i32, claimed: Vec<vulkan::engine::Claimed>) {
@@ -168,7 +173,9 @@ async fn give_back(client: &Client, group: i32, claimed: Vec<vulkan::engine::Cla
 
 /// Hostile timeouts.
 pub(super) async fn timeouts(plan: Plan) -> Result<Outcome> {
-    let mut stand = Stand::under_load(&plan, "timeouts", Setup::base()).await?;
+    // An attempt that outlasts these timeouts fails, however often: it may, for as long as they are set.
+    let setup = Setup::base().retries(1000);
+    let mut stand = Stand::under_load(&plan, "timeouts", setup).await?;
     let database = stand.server.database().to_owned();
     stand.gone("patience");
     for (setting, value) in [
@@ -206,25 +213,16 @@ pub(super) async fn timeouts(plan: Plan) -> Result<Outcome> {
         .await?;
     stand.back("patience");
     let flows = stand.until_flows(30).await?;
-    stand.expect_all_alive()?;
-    stand.expect(
-        "throughput meanwhile",
-        format!("{during:.0} messages/s"),
-        "reported",
-        true,
-    );
-    stand.expect(
-        "work in every group after",
-        format!("{flows:.1} s"),
-        "<= 5 s",
-        flows <= 5.0,
-    );
+    stand.report("throughput meanwhile", format!("{during:.0} messages/s"));
+    stand.expect_flow("after", flows, 5.0);
     stand.finish().await
 }
 
 /// An ACCESS EXCLUSIVE lock on each table in turn.
 pub(super) async fn locks(plan: Plan) -> Result<Outcome> {
     let mut stand = Stand::under_load(&plan, "locks", Setup::base()).await?;
+    // Nobody publishes past such a lock.
+    stand.least_load = None;
     let tables: Vec<String> = sqlx::query_scalar(include_str!("../sql/tables_to_lock.sql"))
         .fetch_all(stand.pool())
         .await?;
@@ -244,8 +242,12 @@ pub(super) async fn locks(plan: Plan) -> Result<Outcome> {
             slowest = (flows, table.clone());
         }
     }
-    stand.expect_all_alive()?;
-    stand.expect("tables locked", tables.len().to_string(), "all", true);
+    stand.inflicted(
+        "tables locked",
+        tables.len().to_string(),
+        "all that there are",
+        !tables.is_empty(),
+    );
     stand.expect(
         "work in every group after a lock was released",
         format!("{:.1} s, {}", slowest.0, slowest.1),
@@ -263,11 +265,12 @@ pub(super) async fn no_vacuum(plan: Plan) -> Result<Outcome> {
         Setup::base().settings(&[("autovacuum", "off")]),
     )
     .await?;
+    stand.calm = true;
     let before = stand.measured(plan.of(4.0, 60.0)).await?;
     stand.run_for(plan.of(10.0, 1800.0)).await?;
     let after = stand.measured(plan.of(4.0, 60.0)).await?;
     let share = after / before * 100.0;
-    stand.expect(
+    stand.speed(
         "throughput at the end",
         format!("{share:.0} % of {before:.0} messages/s"),
         ">= 80 %",
@@ -279,44 +282,32 @@ pub(super) async fn no_vacuum(plan: Plan) -> Result<Outcome> {
 /// A payload of 20 MB.
 pub(super) async fn large(plan: Plan) -> Result<Outcome> {
     let mut stand = Stand::under_load(&plan, "large", Setup::base()).await?;
-    let client = Client::new(stand.pool().clone());
-    for nth in 0..plan.of(2_u64, 50) {
-        let id = (1 << 59) + nth;
-        let pad = "0123456789abcdef".repeat(20 * 1024 * 1024 / 16);
-        let job = Job {
-            id,
-            deed: Deed::Work,
-            pad,
+    // Up to 1 MB is what there is without asking for more.
+    stand
+        .server
+        .run("UPDATE vulkan.meta SET max_payload = 64 * 1024 * 1024")
+        .await?;
+    let many = plan.of(2, 50);
+    let (mut taken, mut refused) = (0, None);
+    for nth in 0..many {
+        let event = Event {
+            key: (nth % 2 == 1).then(|| "large".to_owned()),
+            pad: "0123456789abcdef".repeat(20 * 1024 * 1024 / 16),
+            ..Event::default()
         };
-        let (kind, key) = if nth % 2 == 0 {
-            ("plain.made", None)
-        } else {
-            ("keyed.made", Some("large".to_owned()))
-        };
-        let mut message = Message::new("load", kind, &job)?;
-        if let Some(key) = &key {
-            message = message.key(key.clone());
-        }
-        stand.note(Entry::Invoke {
-            id,
-            key,
-            dedup: false,
-        });
-        match client.publish(message).await {
-            Ok(offset) => stand.note(Entry::Ok { id, offset }),
+        match stand.publish_event(event).await? {
+            Ok(_) => taken += 1,
             // A limit that says so is an answer, too.
-            Err(error @ vulkan::Error::Invalid(_)) => {
-                stand.note(Entry::Fail { id });
-                stand.expect(
-                    "20 MB",
-                    error.to_string(),
-                    "taken, or refused by name",
-                    true,
-                );
-            }
+            Err(error @ vulkan::Error::Invalid(_)) => refused = Some(error.to_string()),
             Err(error) => return Err(error.into()),
         }
     }
+    stand.inflicted(
+        "payloads of 20 MB",
+        refused.unwrap_or_else(|| format!("{taken} taken")),
+        format!("{many} taken"),
+        taken == many,
+    );
     stand.run_for(3.0).await?;
     let memory = stand
         .workers
@@ -324,8 +315,7 @@ pub(super) async fn large(plan: Plan) -> Result<Outcome> {
         .filter_map(|worker| worker.memory())
         .max()
         .unwrap_or_default();
-    stand.expect_all_alive()?;
-    stand.expect(
+    stand.speed(
         "memory of the largest worker",
         format!("{} MB", memory >> 20),
         "<= 1024 MB",

@@ -9,7 +9,7 @@ use vulkan::{Client, Error, Position};
 use crate::Result;
 use crate::child::STREAM;
 use crate::ledger::Entry;
-use crate::proxy::Proxy;
+use crate::proxy::{Proxy, Toxics};
 use crate::server::{PORT, Stop};
 use crate::stand::{Outcome, Plan, Setup, Stand};
 
@@ -44,9 +44,15 @@ pub(super) async fn asynchronous(plan: Plan) -> Result<Outcome> {
     let (mut stand, proxy) = with_a_standby(&plan, "f25-async", false).await?;
     stand.add_reader("outside")?;
     stand.run_for(plan.of(5.0, 120.0)).await?;
+    stand.note(Entry::Behind);
     stand.server.cut_off_standby().await?;
     stand.run_for(plan.form(3.0, 10.0)).await?;
     stand.gone("the server");
+    // As whoever lets another take over must see to: nobody gets to the first any more, which is looked at again below.
+    proxy.set(Toxics {
+        refuse: true,
+        ..Toxics::default()
+    });
     stand.server.stop(Stop::Crash).await?;
     stand.note(Entry::Crash);
     let server = stand.server.promote().await?;
@@ -54,6 +60,7 @@ pub(super) async fn asynchronous(plan: Plan) -> Result<Outcome> {
     // As its operator is told to: the offsets that were lost are given to no other event.
     stand.server.run("SELECT vulkan.roll_slot()").await?;
     proxy.point_to(server);
+    proxy.set(Toxics::default());
     go_on(stand).await
 }
 
@@ -118,12 +125,6 @@ async fn go_on(mut stand: Stand) -> Result<Outcome> {
     stand.back("the server, another one");
     let flows = stand.until_flows(60).await?;
     stand.run_for(stand.plan.of(3.0, 60.0)).await?;
-    stand.expect_all_alive()?;
-    stand.expect(
-        "work in every group after the standby took over",
-        format!("{flows:.1} s"),
-        "<= 5 s",
-        flows <= 5.0,
-    );
+    stand.expect_flow("after the standby took over", flows, 5.0);
     stand.finish().await
 }

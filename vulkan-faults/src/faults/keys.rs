@@ -1,12 +1,9 @@
 //! Keys: a million of them, and keys of any bytes.
 
 use rand::RngExt;
-use vulkan::{Client, Message};
 
 use crate::Result;
-use crate::child::{Deed, Job};
-use crate::ledger::Entry;
-use crate::stand::{Outcome, Plan, Setup, Stand};
+use crate::stand::{Event, Outcome, Plan, Setup, Stand};
 
 /// A million keys.
 pub(super) async fn million(plan: Plan) -> Result<Outcome> {
@@ -17,19 +14,17 @@ pub(super) async fn million(plan: Plan) -> Result<Outcome> {
         group.millis = 0;
     });
     let mut stand = Stand::under_load(&plan, "keys", setup).await?;
-    let client = Client::new(stand.pool().clone());
+    stand.calm = true;
     let many = plan.of(5_000_u64, 1_000_000);
-    publish(&mut stand, &client, many, |nth| {
-        format!("one-of-many-{nth}")
-    })
-    .await?;
+    let events = (0..many).map(|nth| Event::keyed(format!("one-of-many-{nth}")));
+    stand.publish_all(events).await?;
     stand.finish().await
 }
 
 /// Keys of any bytes.
 pub(super) async fn any_bytes(plan: Plan) -> Result<Outcome> {
     let mut stand = Stand::under_load(&plan, "bytes", Setup::base()).await?;
-    let client = Client::new(stand.pool().clone());
+    stand.calm = true;
     let hostile = [
         "",
         " ",
@@ -60,52 +55,11 @@ pub(super) async fn any_bytes(plan: Plan) -> Result<Outcome> {
                 .collect()
         })
         .collect();
-    let many = plan.of(2_000_u64, 200_000);
-    publish(&mut stand, &client, many, |nth| {
-        let nth = usize::try_from(nth).unwrap_or_default() % (hostile.len() + random.len());
-        hostile.get(nth).map_or_else(
-            || random[nth - hostile.len()].clone(),
-            |key| (*key).to_owned(),
-        )
-    })
-    .await?;
+    let keys: Vec<String> = (hostile.into_iter().map(str::to_owned))
+        .chain(random)
+        .collect();
+    let many = plan.of(2_000_usize, 200_000);
+    let keys = (0..many).map(move |nth| keys[nth % keys.len()].clone());
+    stand.publish_all(keys.map(Event::keyed)).await?;
     stand.finish().await
-}
-
-async fn publish(
-    stand: &mut Stand,
-    client: &Client,
-    many: u64,
-    key: impl Fn(u64) -> String,
-) -> Result<()> {
-    let mut id = 1 << 58;
-    for begin in (0..many).step_by(500) {
-        let (mut batch, first) = (Vec::new(), id);
-        for nth in begin..(begin + 500).min(many) {
-            let (key, pad) = (key(nth), String::new());
-            let message = Message::new(
-                "load",
-                "keyed.made",
-                &Job {
-                    id,
-                    deed: Deed::Work,
-                    pad,
-                },
-            )?;
-            stand.note(Entry::Invoke {
-                id,
-                key: Some(key.clone()),
-                dedup: false,
-            });
-            batch.push(message.key(key));
-            id += 1;
-        }
-        for (nth, offset) in client.publish_many(batch).await?.into_iter().enumerate() {
-            stand.note(Entry::Ok {
-                id: first + nth as u64,
-                offset,
-            });
-        }
-    }
-    Ok(())
 }

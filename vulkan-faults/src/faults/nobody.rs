@@ -6,12 +6,14 @@ use rand::RngExt;
 use vulkan::Client;
 
 use crate::Result;
+use crate::clock::mono_us;
 use crate::stand::{Outcome, Plan, Setup, Stand};
 
 /// F26.
 pub(super) async fn leaders(plan: Plan) -> Result<Outcome> {
     let mut stand = Stand::under_load(&plan, "f26", Setup::base()).await?;
     stand.server.run("SELECT vulkan.create_stream('ticks'); SELECT vulkan.put_schedule('tick', 'ticks', 'tick.made', '{}', every => interval '1 s', missed => 'all')").await?;
+    let since = mono_us();
     // The log's slots roll meanwhile, which is the other thing that one of them does for all.
     stand
         .server
@@ -28,7 +30,6 @@ pub(super) async fn leaders(plan: Plan) -> Result<Outcome> {
             stand.run_for(3.0).await?;
             stand.signal(pid, "CONT")?;
         }
-        stand.server.run("SELECT vulkan.maintain()").await?;
     }
     let (ticks, twice, widest): (i64, i64, f64) = sqlx::query_as(include_str!("../sql/ticks.sql"))
         .fetch_one(stand.pool())
@@ -37,10 +38,15 @@ pub(super) async fn leaders(plan: Plan) -> Result<Outcome> {
         .server
         .value("SELECT count(*) FROM vulkan.slots")
         .await?;
-    stand.expect_all_alive()?;
-    stand.expect("ticks published", ticks.to_string(), "> 0", ticks > 0);
-    stand.expect("ticks published twice", twice.to_string(), "0", twice == 0);
+    let due = i64::try_from((mono_us() - since) / 1_000_000)?;
     stand.expect(
+        "ticks published",
+        ticks.to_string(),
+        format!(">= {}: one a second, but for the last", due - 5),
+        ticks >= due - 5,
+    );
+    stand.expect("ticks published twice", twice.to_string(), "0", twice == 0);
+    stand.speed(
         "widest gap between two publishes",
         format!("{widest:.1} s"),
         "<= 5 s",
@@ -54,6 +60,7 @@ pub(super) async fn leaders(plan: Plan) -> Result<Outcome> {
 pub(super) async fn forgetful(plan: Plan) -> Result<Outcome> {
     let setup = Setup::base().settings(&[("fsync", "off"), ("synchronous_commit", "off")]);
     let mut stand = Stand::under_load(&plan, "f36", setup).await?;
+    stand.calm = true;
     let told = Client::connect(&stand.url).await?.doctor().await?;
     let names: Vec<&str> = told.iter().map(|one| one.problem.as_str()).collect();
     let both = ["fsync", "synchronous_commit"]

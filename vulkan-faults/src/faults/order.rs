@@ -6,6 +6,7 @@ use rand::RngExt;
 use vulkan::{Client, DryRun, Redrive};
 
 use crate::Result;
+use crate::checker::MayDie;
 use crate::child::STREAM;
 use crate::clock::mono_us;
 use crate::ledger::{Entry, How};
@@ -25,6 +26,8 @@ pub(super) async fn torture(plan: Plan) -> Result<Outcome> {
         group.millis = 3;
     });
     let mut stand = Stand::under_load(&plan, "f15", setup).await?;
+    // A flaky message may use up its three attempts, and does, so that it can be given back.
+    stand.may_die = MayDie::Any;
     let mut redriven = BTreeSet::new();
     let mut times = 0;
     for _ in 0..plan.of(5, 300) {
@@ -64,13 +67,13 @@ pub(super) async fn torture(plan: Plan) -> Result<Outcome> {
         )
     });
     let all = stand.count(0, |entry| matches!(entry, Entry::End { .. }));
-    stand.expect(
+    stand.inflicted(
         "attempts that failed",
         format!("{:.0} %", failed as f64 / all as f64 * 100.0),
         ">= 10 %",
         failed * 10 >= all,
     );
-    stand.expect(
+    stand.inflicted(
         "dead messages given back while their keys went on",
         format!(
             "{} messages, {times} times; {well} done then",

@@ -7,6 +7,7 @@ use rand::RngExt;
 
 use crate::Result;
 use crate::checker::quantile;
+use crate::child::Deed;
 use crate::clock::{mono_us, seconds};
 use crate::ledger::{Entry, How};
 use crate::stand::{Outcome, Plan, Setup, Stand};
@@ -20,16 +21,21 @@ pub(super) async fn killed(plan: Plan) -> Result<Outcome> {
         stand.run_for(plan.of(2.0, 3.0)).await?;
     }
     stand.until_flows(20).await?;
-    stand.expect_all_alive()?;
     stand.quiet().await?;
     stand.drain().await?;
     let lease = seconds(stand.setup.lease_us());
     let (mut reclaimed, reach) = reclaims(&stand);
-    let p99 = quantile(&mut reclaimed, 0.99);
+    stand.inflicted(
+        "messages taken over",
+        reclaimed.len().to_string(),
+        "> 0",
+        !reclaimed.is_empty(),
+    );
+    let p99 = quantile(&mut reclaimed, 0.99).unwrap_or(f64::INFINITY);
     let target = lease + 1.2 + 1.0;
-    stand.expect(
+    stand.speed(
         "taken over after a kill, p99",
-        format!("{p99:.1} s, {} messages", reclaimed.len()),
+        format!("{p99:.1} s"),
         format!("<= lease + look + 1 s = {target:.1} s"),
         p99 <= target,
     );
@@ -115,7 +121,6 @@ pub(super) async fn zombie(plan: Plan) -> Result<Outcome> {
         told += u32::from(heard.is_ok());
         stand.run_for(1.0).await?;
     }
-    stand.expect_all_alive()?;
     let late = stand.count(0, |entry| matches!(entry, Entry::Stale { .. }));
     stand.expect(
         "zombies told that they lost leases",
@@ -127,15 +132,11 @@ pub(super) async fn zombie(plan: Plan) -> Result<Outcome> {
     stand.expect(
         "messages begun by a zombie after it woke, which were another's by then",
         begun.to_string(),
-        "reported",
-        true,
+        "0",
+        begun == 0,
     );
-    stand.expect(
-        "late reports refused",
-        late.to_string(),
-        "all; accepted ones are anomalies",
-        true,
-    );
+    // Those that were accepted are anomalies.
+    stand.report("late reports refused", late.to_string());
     stand.finish().await
 }
 
@@ -144,21 +145,30 @@ fn begun_late(stand: &Stand) -> usize {
     let mut lines: Vec<_> = stand.lines.iter().collect();
     lines.sort_by_key(|line| line.at);
     let (mut stopped, mut woken) = (HashMap::new(), HashMap::new());
-    let mut begun: HashMap<(&str, i64), Vec<(u64, u32)>> = HashMap::new();
+    // By group and offset: when, by whom, and at which attempt it began.
+    type Begun = Vec<(u64, u32, u32)>;
+    let mut begun: HashMap<(&str, i64), Begun> = HashMap::new();
     let mut late = 0;
     for line in lines {
         match &line.entry {
             Entry::Signal { to, name } if name == "STOP" => _ = stopped.insert(*to, line.at),
             Entry::Signal { to, name } if name == "CONT" => _ = woken.insert(*to, line.at),
-            Entry::Start { group, offset, .. } => {
+            Entry::Start {
+                group,
+                offset,
+                attempt,
+                ..
+            } => {
                 let before = begun.entry((group, *offset)).or_default();
                 if let (Some(stop), Some(woke)) = (stopped.get(&line.pid), woken.get(&line.pid)) {
                     let soon = line.at < woke + 500_000;
-                    late += usize::from(
-                        soon && before.iter().any(|(at, by)| at > stop && *by != line.pid),
-                    );
+                    // A retry of what failed elsewhere meanwhile is its own by right.
+                    let was_begun = before
+                        .iter()
+                        .any(|(at, by, of)| at > stop && *by != line.pid && of >= attempt);
+                    late += usize::from(soon && was_begun);
                 }
-                before.push((line.at, line.pid));
+                before.push((line.at, line.pid, *attempt));
             }
             _ => {}
         }
@@ -188,36 +198,17 @@ pub(super) async fn rolling(plan: Plan) -> Result<Outcome> {
         stand.run_for(0.3).await?;
     }
     stand.until_flows(20).await?;
-    // A second signal ends it at once, whatever it is at.
-    let mut last = stand.workers.remove(0);
-    stand
-        .publish(crate::child::Deed::Wait(30_000), None)
-        .await?;
-    stand.signal(last.pid, "TERM")?;
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let begun = mono_us();
-    if last.has_ended()?.is_none() {
-        stand.signal(last.pid, "TERM")?;
-    }
-    last.ended().await?;
-    let second = seconds(mono_us() - begun);
     stand.expect(
         "ended with exit code 0",
         format!("{clean} of {times}"),
         "all",
         clean == times,
     );
-    stand.expect(
+    stand.speed(
         "slowest to end",
         format!("{slowest:.1} s"),
         "<= its grace of 10 s",
         slowest <= 10.0,
-    );
-    stand.expect(
-        "after a second signal",
-        format!("{second:.1} s"),
-        "<= 1 s",
-        second <= 1.0,
     );
     stand.quiet().await?;
     stand.drain().await?;
@@ -236,6 +227,46 @@ pub(super) async fn rolling(plan: Plan) -> Result<Outcome> {
         .value("SELECT count(*) FROM vulkan.deliveries WHERE status = 'processing'")
         .await?;
     stand.expect("left processing", held.to_string(), "0", held == 0);
-    let outcome = stand.finish().await?;
-    Ok(outcome)
+    second_signal(&mut stand).await?;
+    stand.finish().await
+}
+
+/// A second signal ends a worker at once, whatever it is at.
+async fn second_signal(stand: &mut Stand) -> Result<()> {
+    let offset = stand.publish(Deed::Wait(8000), None).await?;
+    let is_begun =
+        |entry: &Entry| matches!(entry, Entry::Start { offset: of, .. } if *of == offset);
+    stand
+        .until("the slow message to begin", 30, |stand| {
+            stand.count(0, is_begun) > 0
+        })
+        .await?;
+    let by = stand.lines.iter().find(|line| is_begun(&line.entry));
+    let by = by.ok_or("nobody began it")?.pid;
+    let nth = stand.workers.iter().position(|worker| worker.pid == by);
+    let mut last = stand
+        .workers
+        .remove(nth.ok_or("a worker that is none began it")?);
+    stand.signal(by, "TERM")?;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let waits = last.has_ended()?.is_none();
+    let begun = mono_us();
+    if waits {
+        stand.signal(by, "TERM")?;
+    }
+    last.ended().await?;
+    let second = seconds(mono_us() - begun);
+    stand.inflicted(
+        "after the first signal it waits for its message",
+        waits.to_string(),
+        "true",
+        waits,
+    );
+    stand.speed(
+        "after a second signal",
+        format!("{second:.1} s"),
+        "<= 1 s",
+        second <= 1.0,
+    );
+    Ok(())
 }

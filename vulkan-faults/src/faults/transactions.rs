@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
-use vulkan::{Client, Message};
+use vulkan::Client;
 
 use crate::Result;
 use crate::checker::quantile;
-use crate::child::{Deed, Job};
 use crate::clock::mono_us;
 use crate::ledger::Entry;
 use crate::stand::{Outcome, Plan, Setup, Stand};
@@ -20,27 +19,16 @@ pub(super) async fn late_commits(plan: Plan) -> Result<Outcome> {
         ..Setup::base()
     };
     let mut stand = Stand::under_load(&plan, "f10", setup).await?;
-    for nth in 0..plan.form(2, 5) {
+    stand.calm = true;
+    let readers = plan.form(2, 5);
+    for nth in 0..readers {
         stand.add_reader(&format!("reader-{nth}"))?;
     }
     stand.run_for(plan.of(10.0, 1800.0)).await?;
     // A publisher that does not end: nobody passes it, and it is named.
     let client = Client::new(stand.pool().clone());
     let mut held = client.begin().await?;
-    let id = 1 << 60;
-    let job = Job {
-        id,
-        deed: Deed::Work,
-        pad: String::new(),
-    };
-    stand.note(Entry::Invoke {
-        id,
-        key: None,
-        dedup: false,
-    });
-    let offset = client
-        .publish_in(&mut *held, Message::new("load", "plain.made", &job)?)
-        .await?;
+    let (id, offset) = stand.publish_in(&mut held).await?;
     stand.run_for(plan.of(4.0, 1500.0)).await?;
     let named: bool = stand
         .server
@@ -68,35 +56,83 @@ pub(super) async fn late_commits(plan: Plan) -> Result<Outcome> {
         "0",
         passed == 0,
     );
-    stand.expect(
-        "work in every group after its commit",
-        format!("{flows:.1} s"),
-        "<= 5 s",
-        flows <= 5.0,
-    );
-    stand.expect_all_alive()?;
-    // Readers have what is there before they are ended.
-    stand.run_for(2.0).await?;
+    stand.expect_flow("after its commit", flows, 5.0);
+    stand.end_publishers().await?;
+    until_all_read(&mut stand, readers).await?;
     stand.finish().await
+}
+
+/// Waits until each reader has the newest event: then it has had all of them.
+async fn until_all_read(stand: &mut Stand, readers: usize) -> Result<()> {
+    let newest: i64 = stand
+        .server
+        .value("SELECT max(e.\"offset\") FROM vulkan.events e JOIN vulkan.streams s ON s.stream_id = e.stream_id WHERE s.name = 'load'")
+        .await?;
+    stand.read_all = (0..readers).map(|nth| format!("reader-{nth}")).collect();
+    // Who does not get there is an anomaly of the oracle, which says what it missed.
+    let read = stand
+        .until("the newest event to every reader", 60, |stand| {
+            let has =
+                |entry: &Entry| matches!(entry, Entry::Read { offset, .. } if *offset == newest);
+            stand.count(0, has) >= readers
+        })
+        .await;
+    stand.expect(
+        "readers that read everything",
+        match &read {
+            Ok(_) => format!("{readers} of {readers}"),
+            Err(error) => error.to_string(),
+        },
+        "all",
+        read.is_ok(),
+    );
+    Ok(())
 }
 
 /// F11.
 pub(super) async fn foreign_transaction(plan: Plan) -> Result<Outcome> {
     let mut stand = Stand::under_load(&plan, "f11", Setup::base()).await?;
+    stand.calm = true;
     let mut foreign = PgConnection::connect(&stand.server.maintenance_url()).await?;
     sqlx::raw_sql("BEGIN; SELECT pg_current_xact_id()")
         .execute(&mut foreign)
         .await?;
     let from = mono_us();
     stand.run_for(plan.of(10.0, 600.0)).await?;
-    let mut delays = stand.delays(from, mono_us());
+    let to = mono_us();
+    // What was published last has its time, too.
+    stand.run_for(2.0).await?;
+    let mut delays = stand.delays(from, to);
     let p99 = quantile(&mut delays, 0.99);
+    let open: i64 = stand
+        .server
+        .value("SELECT count(*) FROM pg_stat_activity a WHERE a.datname <> current_database() AND a.backend_xid IS NOT NULL")
+        .await?;
     foreign.close().await?;
+    stand.inflicted(
+        "open transactions in another database",
+        open.to_string(),
+        "> 0",
+        open > 0,
+    );
     stand.expect(
+        "messages that no handler has begun two seconds later",
+        delays
+            .iter()
+            .filter(|delay| delay.is_infinite())
+            .count()
+            .to_string(),
+        "less than 1 %: nobody stands still",
+        p99.is_some_and(f64::is_finite),
+    );
+    stand.speed(
         "from commit to handler, p99",
-        format!("{p99:.2} s"),
+        p99.map_or_else(
+            || "nothing was published".into(),
+            |p99| format!("{p99:.2} s"),
+        ),
         "<= 1 s",
-        p99 <= 1.0,
+        p99.is_some_and(|p99| p99 <= 1.0),
     );
     stand.finish().await
 }
@@ -104,6 +140,7 @@ pub(super) async fn foreign_transaction(plan: Plan) -> Result<Outcome> {
 /// F12.
 pub(super) async fn held_xmin(plan: Plan) -> Result<Outcome> {
     let mut stand = Stand::under_load(&plan, "f12", Setup::base()).await?;
+    stand.calm = true;
     let long = plan.of(8.0, 60.0);
     let from = mono_us();
     stand.run_for(long).await?;
@@ -111,7 +148,7 @@ pub(super) async fn held_xmin(plan: Plan) -> Result<Outcome> {
         stand.throughput(from, mono_us()),
         stand.claims(from, mono_us()),
     );
-    let usual = quantile(&mut claims, 0.99);
+    let usual = quantile(&mut claims, 0.99).ok_or("nothing was claimed before")?;
     let mut holder = stand.pool().begin().await?;
     sqlx::query("SELECT pg_current_xact_id()")
         .execute(&mut *holder)
@@ -123,10 +160,10 @@ pub(super) async fn held_xmin(plan: Plan) -> Result<Outcome> {
         stand.throughput(from, mono_us()),
         stand.claims(from, mono_us()),
     );
-    let held = quantile(&mut claims, 0.99);
+    let held = quantile(&mut claims, 0.99).unwrap_or(f64::INFINITY);
     holder.rollback().await?;
     let share = during / before * 100.0;
-    stand.expect(
+    stand.speed(
         "throughput with the snapshot held",
         format!("{share:.0} % of {before:.0} messages/s"),
         ">= 80 %",
@@ -134,7 +171,7 @@ pub(super) async fn held_xmin(plan: Plan) -> Result<Outcome> {
     );
     // A claim of a millisecond that takes five is no collapse.
     let most = (usual * 5.0).max(0.025);
-    stand.expect(
+    stand.speed(
         "claim, p99",
         format!("{:.0} ms after {:.0} ms", held * 1e3, usual * 1e3),
         format!("<= {:.0} ms", most * 1e3),
@@ -146,6 +183,7 @@ pub(super) async fn held_xmin(plan: Plan) -> Result<Outcome> {
 /// F13.
 pub(super) async fn scans(plan: Plan) -> Result<Outcome> {
     let mut stand = Stand::under_load(&plan, "f13", Setup::base()).await?;
+    stand.calm = true;
     let (rounds, long) = (plan.of(2, 7), plan.form(6, 120));
     let from = mono_us();
     let mut scans = tokio::task::JoinSet::new();
@@ -173,23 +211,23 @@ pub(super) async fn scans(plan: Plan) -> Result<Outcome> {
     }
     stand.refresh()?;
     let mut claims = stand.claims(from, mono_us());
-    let p99 = quantile(&mut claims, 0.99) * 1e3;
+    let p99 = quantile(&mut claims, 0.99).unwrap_or(f64::INFINITY) * 1e3;
     let backlog: i64 = stand
         .server
         .value("SELECT max(vulkan.group_backlog('load', g.name)) FROM vulkan.groups g")
         .await?;
     let most = (stand.plan.rate * 5.0) as i64;
-    stand.expect(
+    stand.speed(
         "backlog at the end",
         backlog.to_string(),
         format!("<= 5 s of input = {most}"),
         backlog <= most,
     );
-    stand.expect(
+    stand.speed(
         "claim, p99",
         format!("{p99:.0} ms"),
-        "<= 25 ms on a machine of its own",
-        p99 <= 25.0 || !stand.plan.long,
+        "<= 25 ms",
+        p99 <= 25.0,
     );
     stand.finish().await
 }

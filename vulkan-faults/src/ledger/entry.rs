@@ -5,8 +5,6 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Line {
     /// When, by the clock that all processes share, in microseconds.
     pub(crate) at: u64,
-    /// When, by the wall.
-    pub(crate) wall: u64,
     /// The process that says so.
     pub(crate) pid: u32,
     #[serde(flatten)]
@@ -33,6 +31,8 @@ pub(crate) enum Entry {
         #[serde(default)]
         dedup: bool,
     },
+    /// It is published in a transaction that writes its id to the application's table, too.
+    Together { id: u64 },
     /// It is committed, at this offset.
     Ok { id: u64, offset: i64 },
     /// It was rolled back, or never sent.
@@ -59,25 +59,33 @@ pub(crate) enum Entry {
     /// A claim brought messages.
     Claimed { group: String, took_us: u64 },
     /// The database took a report of this process for the group.
-    Settled { group: String },
+    Settled {
+        group: String,
+        #[serde(default)]
+        took_us: u64,
+    },
     /// A report of this process came too late.
     Stale { group: String, many: usize },
     /// This process was told that it lost a lease.
     LeaseLost { group: String, offset: i64 },
     /// A call of the worker failed.
     Trouble { call: String, error: String },
+    /// Nothing of the process moved for so long: it was stopped, its threads were blocked, or it had no processor.
+    Stalled { for_us: u64 },
     /// Whether the worker says that it is ready changed.
     Ready { ready: bool, why: String },
     /// The run sends a signal to a process.
     Signal { to: u32, name: String },
     /// The server was ended without a chance to write what it had not.
     Crash,
+    /// From now on nothing reaches the standby: a crash loses what comes after this.
+    Behind,
+    /// The clock of the database steps: leases run out early, or late.
+    Step,
     /// What the fault takes away is gone.
     Gone { what: String },
     /// It is there again: from now on the time to recover counts.
     Back { what: String },
-    /// Steady load begins, or ends, of which throughput is taken.
-    Mark { name: String },
     /// An operator is about to give a dead message back to its group.
     Redriven { group: String, offset: i64 },
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Entry, Line};
 use crate::Result;
-use crate::clock::{ahead, mono_us, wall_us};
+use crate::clock::{ahead, mono_us};
 
 /// What a process writes its ledger with.
 #[derive(Debug)]
@@ -31,7 +31,6 @@ impl Pen {
     pub(crate) fn note(&self, entry: Entry) {
         let line = Line {
             at: mono_us(),
-            wall: wall_us(),
             pid: self.pid,
             entry,
         };

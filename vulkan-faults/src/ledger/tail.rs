@@ -72,8 +72,7 @@ mod tests {
             .unwrap()
             .path();
         let mut file = fs::OpenOptions::new().append(true).open(path).unwrap();
-        file.write_all(br#"{"at":1,"wall":1,"pid":1,"e":"do"#)
-            .unwrap();
+        file.write_all(br#"{"at":1,"pid":1,"e":"do"#).unwrap();
         let mut tail = Tail::new(directory.path());
         let lines = tail.more().unwrap();
         assert_eq!(lines.len(), 2);

@@ -12,6 +12,8 @@ use super::Toxics;
 
 /// The end of a request of the extended protocol: a Sync.
 const SYNC: [u8; 5] = [b'S', 0, 0, 0, 4];
+/// A COMMIT, which goes as a simple query.
+const COMMIT: &[u8] = b"Q\0\0\0\x0bCOMMIT\0";
 /// How long a server that got a request may go on after its connection is reset, at most.
 const GOES_ON: Duration = Duration::from_millis(20);
 
@@ -19,20 +21,26 @@ const GOES_ON: Duration = Duration::from_millis(20);
 /// is idle keepalives get no answer. The kernel of this machine would answer them for us.
 const KEPT_ALIVE: Duration = Duration::from_secs(50);
 
-/// How one direction ended, or both.
-enum Ended {
+/// How a connection ended.
+#[derive(Clone, Copy)]
+pub(super) enum Ended {
+    /// By one of its ends.
     Closed,
-    Reset,
+    /// After as many bytes as it may carry.
+    Cut,
+    /// With a reset, at the end of a request.
+    Reset { commit: bool },
+    /// Not, as far as its ends know.
     Silent,
 }
 
-/// Forwards until either side ends. Returns whether it ended with a reset.
+/// Forwards until either side ends. Returns how.
 pub(super) async fn forward(
     mut client: TcpStream,
     server: impl AsyncRead + AsyncWrite,
     number: usize,
     toxics: watch::Receiver<Toxics>,
-) -> bool {
+) -> Ended {
     let ended = {
         let (from_client, to_client) = client.split();
         let (from_server, to_server) = tokio::io::split(server);
@@ -52,18 +60,15 @@ pub(super) async fn forward(
         ended
     };
     match ended {
-        Ended::Reset => {
-            let _ = client.set_zero_linger();
-            true
-        }
+        Ended::Reset { .. } => _ = client.set_zero_linger(),
         // The client's kernel knows of nothing.
         Ended::Silent => pending().await,
-        Ended::Closed => {
+        Ended::Closed | Ended::Cut => {
             let late = toxics.borrow().slow_close;
             sleep(late).await;
-            false
         }
     }
+    ended
 }
 
 async fn silent(toxics: &mut watch::Receiver<Toxics>, number: usize) {
@@ -90,9 +95,11 @@ async fn pump(
             return Ended::Closed;
         };
         let now = toxics.borrow().clone();
-        let reset = up && buffer[..read].ends_with(&SYNC) && hits(now.reset_percent);
+        let commit = buffer[..read].ends_with(COMMIT);
+        let is_request = commit || buffer[..read].ends_with(&SYNC);
+        let reset = up && is_request && hits(now.reset_percent);
         if reset && hits(33) {
-            return Ended::Reset;
+            return Ended::Reset { commit };
         }
         sleep(travel(&now)).await;
         for piece in buffer[..read].chunks(now.slice.unwrap_or(usize::MAX)) {
@@ -110,11 +117,11 @@ async fn pump(
                 false => Duration::ZERO,
             };
             sleep(rest).await;
-            return Ended::Reset;
+            return Ended::Reset { commit };
         }
         passed += u64::try_from(read).unwrap_or_default();
         if now.limit.is_some_and(|limit| passed >= limit) {
-            return Ended::Closed;
+            return Ended::Cut;
         }
     }
 }

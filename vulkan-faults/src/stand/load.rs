@@ -22,7 +22,6 @@ pub(crate) struct Setup {
     pub(crate) groups: Vec<Group>,
     pub(crate) listen: bool,
     pub(crate) connections: Option<u32>,
-    pub(crate) unprepared: bool,
     pub(crate) memory: Option<u64>,
     pub(crate) keys: u32,
     pub(crate) keyed_percent: u32,
@@ -45,7 +44,6 @@ impl Setup {
             groups: [SINGLE, KEYED, LEDGER].map(Self::group).into(),
             listen: true,
             connections: None,
-            unprepared: false,
             memory: None,
             keys: 100,
             keyed_percent: 20,
@@ -110,9 +108,7 @@ impl Setup {
             grace_ms: self.grace_ms,
             listen: self.listen,
             connections: self.connections,
-            unprepared: self.unprepared,
             memory: self.memory,
-            version: None,
         }
     }
 
@@ -128,7 +124,6 @@ impl Setup {
             payload: self.payload,
             only_once: self.only_once,
             hold_ms: self.hold_ms,
-            unprepared: self.unprepared,
             deed: Deed::Work,
             flaky_percent: self.flaky_percent,
         }
@@ -145,6 +140,7 @@ impl Setup {
         Rules {
             lease_us: self.lease_us(),
             groups: self.groups.iter().map(rule).collect(),
+            ..Rules::default()
         }
     }
 }

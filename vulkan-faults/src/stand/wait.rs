@@ -1,9 +1,11 @@
 //! Waiting for what the ledgers say, and counting it.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::Stand;
 use crate::Result;
+use crate::child::Group;
 use crate::clock::{mono_us, seconds};
 use crate::ledger::{Entry, How, Line};
 
@@ -110,46 +112,46 @@ impl Stand {
     /// Processes that ended although nobody asked them to.
     pub(crate) fn ended_unasked(&mut self) -> Result<Vec<String>> {
         let mut ended = Vec::new();
-        for process in self.workers.iter_mut().chain(&mut self.others) {
+        let others = self.publishers.iter_mut().chain(&mut self.readers);
+        for process in self.workers.iter_mut().chain(others) {
             if let Some(status) = process.has_ended()? {
                 ended.push(format!("process {}: {status}", process.pid));
             }
         }
         Ok(ended)
     }
-
-    /// States that no process ended by itself.
-    pub(crate) fn expect_all_alive(&mut self) -> Result<()> {
-        let ended = self.ended_unasked()?;
-        let measured = match ended.is_empty() {
-            true => "none".to_owned(),
-            false => ended.join(", "),
-        };
-        self.expect("processes that ended", measured, "none", ended.is_empty());
-        Ok(())
-    }
 }
 
 /// Times that a run took, in seconds.
 impl Stand {
-    /// From the acknowledgement of a publish to the begin of its first handler, of those acknowledged between two moments.
+    /// From the acknowledgement of a publish to the begin of its first handler in each group, of those acknowledged between
+    /// two moments. What no handler has begun by now counts as never.
     pub(crate) fn delays(&self, from: u64, to: u64) -> Vec<f64> {
-        let mut acknowledged = std::collections::HashMap::new();
-        let mut delays = Vec::new();
+        let (mut keyed, mut begun) = (HashSet::new(), HashMap::new());
         for line in &self.lines {
-            if let Entry::Ok { offset, .. } = &line.entry
-                && (from..to).contains(&line.at)
-            {
-                acknowledged.insert(*offset, line.at);
+            match &line.entry {
+                Entry::Invoke {
+                    id, key: Some(_), ..
+                } => _ = keyed.insert(*id),
+                Entry::Start { group, offset, .. } => {
+                    let first = begun.entry((group.as_str(), *offset)).or_insert(line.at);
+                    *first = line.at.min(*first);
+                }
+                _ => {}
             }
         }
+        let mut delays = Vec::new();
         for line in &self.lines {
-            if let Entry::Start {
-                offset, attempt: 1, ..
-            } = &line.entry
-                && let Some(at) = acknowledged.get(offset)
+            if let Entry::Ok { id, offset } = &line.entry
+                && (from..to).contains(&line.at)
             {
-                delays.push(seconds(line.at.saturating_sub(*at)));
+                let takes = |group: &&Group| !group.keyed_only || keyed.contains(id);
+                for group in self.setup.groups.iter().filter(takes) {
+                    let first = begun.get(&(group.name.as_str(), *offset));
+                    delays.push(first.map_or(f64::INFINITY, |first| {
+                        seconds(first.saturating_sub(line.at))
+                    }));
+                }
             }
         }
         delays

@@ -45,7 +45,8 @@ pub(super) async fn keep<S>(client: Client, groups: Vec<Arc<Group<S>>>, listener
                         })
                     });
                     group.ledger.renew(&kept, asked + group.lease());
-                    for held in &lost {
+                    // What ended while this was asked is no longer anybody's: its report, which crossed, tells.
+                    for held in lost.iter().filter(|held| group.ledger.holds(held)) {
                         listeners.tell(&WorkerEvent::LeaseLost {
                             stream: &group.stream,
                             group: &group.name,

@@ -59,6 +59,20 @@ impl Ledger {
         }
     }
 
+    /// Whether it is still held here. What has ended since it was looked at is being reported, or has been.
+    pub(crate) fn holds(&self, held: &Held) -> bool {
+        let book = self.book();
+        match held.lane {
+            Some(lane) => book.lanes.contains_key(&(lane, held.token)),
+            None => {
+                let own = Source::Own(held.token);
+                let mut running = book.running.iter().map(|(_, running)| running);
+                book.claims.contains_key(&held.token)
+                    || running.any(|running| running.offset == held.offset && running.source == own)
+            }
+        }
+    }
+
     /// Notes leases that are lost: their handlers are told, and what becomes of them is not reported.
     pub(crate) fn lose(&self, lost: &[Held]) {
         for held in lost {

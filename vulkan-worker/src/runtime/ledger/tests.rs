@@ -346,3 +346,23 @@ fn a_lease_holds_until_it_was_extended_to() {
     assert!(first.is_gone() && second.is_gone());
     assert!(!ledger.lane_recall(3, 9).is_gone());
 }
+
+/// An extension and a report of the same can cross: nothing is lost then, and nobody is told so.
+#[test]
+fn what_has_ended_is_held_no_more() {
+    const LANE: Source = Source::Lane { lane: 3, token: 9 };
+    const OWN: Source = Source::Own(11);
+    let start = Instant::now();
+    let ledger = claimed(&[1], start);
+    queue(&ledger, 0, unit(&[2], LANE, start), 1);
+    queue(&ledger, 0, unit(&[5], OWN, start), 1);
+    let [first, _, own] = [0; 3].map(|handler| ledger.next(handler).unwrap().run);
+    let asked = ledger.hold(5, Some(start + LEASE));
+    assert_eq!(asked.len(), 3);
+    assert!(asked.iter().all(|held| ledger.holds(held)));
+    ledger.lane_end(3, 9, 2, Outcome::Done, 1);
+    ledger.end(own.unwrap(), Outcome::Done);
+    let held: Vec<_> = asked.iter().filter(|held| ledger.holds(held)).collect();
+    assert_eq!(held.len(), 1, "the claim, which has not ended: {held:?}");
+    ledger.end(first.unwrap(), Outcome::Done);
+}
