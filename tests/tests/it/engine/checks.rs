@@ -66,9 +66,10 @@ const BROKEN: [(&str, i32, &str); 42] = [
         "has 2 rows, 1 of them lanes",
     ),
     (
-        "INSERT INTO vulkan.claims (group_id, hi, lo, token, settled_at, messages, origin) VALUES (1, 5, 0, 1, now(), 1, 'claim')",
+        "INSERT INTO vulkan.keys (group_id, key_hash, prefix_hash, head, through, status, token)
+         SELECT group_id, key_hash, prefix_hash, head, through, 'ready', 1 FROM vulkan.lanes WHERE status = 'ready'",
         1,
-        "message 5 is in 2 places: done, done",
+        "message 3 is in 2 places: ready, ready",
     ),
     (
         "DELETE FROM vulkan.claims WHERE hi = 6",

@@ -87,7 +87,7 @@ worker_orders W
 ";
 
 const INTERNAL: &str = "
-allowance announce are_plain await_completions backoff bind_from breaker_since burst_of cancel_note charge check_group check_schedule
+allowance announce are_plain await_completions backoff bind_from breaker_since burst_of cancel_note charge check_group check_position check_schedule
 claim_exceptions claim_few claim_lanes claim_limited claim_limited_lanes claim_limited_log claim_log claim_range compile_binding
 count_messages create_roles ensure_partitions exception_messages forget_checkpoints forget_done_checkpoints forget_outcomes
 forget_workers grant_loads grant_roles granted hand_over has_events heed_cancels heeded hold_message in_flight is_passed_over
