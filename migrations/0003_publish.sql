@@ -30,13 +30,13 @@ BEGIN
     -- One floor per transaction and stream, or a transaction that publishes much would fill the lock table. Anybody can set
     -- a setting, so it says which floor, and not whether it is held: to lock it again costs next to nothing, and a
     -- lower floor than the present one does no harm. A rolled-back savepoint takes lock and setting with it.
-    IF standing ~ '^[0-9]{1,18}$' THEN
+    IF standing <> '' AND standing ~ '^[0-9]{1,18}$' THEN
         floor := least(floor, standing::bigint);
     END IF;
     held := pg_advisory_xact_lock_shared(
         1442840576 + (stream_id << 8) + ((floor >> 32) & 255)::integer,
         ((floor & 4294967295) - CASE WHEN floor & 2147483648 = 0 THEN 0 ELSE 4294967296 END)::integer) IS NOT NULL;
-    RETURN held AND (floor::text = standing OR set_config(setting, floor::text, true) IS NOT NULL);
+    RETURN held AND set_config(setting, floor::text, true) IS NOT NULL;
 END $$;
 COMMENT ON FUNCTION vulkan.announce(integer) IS 'Internal. Announces, until the transaction ends, that it may still write offsets above the present one to this stream. Must come before the offset is drawn. True, always.';
 

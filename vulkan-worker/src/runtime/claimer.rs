@@ -15,7 +15,6 @@ use super::ledger::{Source, Unit};
 use super::lookout::Lookout;
 use super::pace::Pace;
 use super::patience::Patience;
-use super::recall::Recall;
 use super::runner::{Crew, no_handler};
 
 /// The most that is claimed at once, whatever the concurrency: the engine reckons with multiples of it.
@@ -177,7 +176,7 @@ impl<S: Send + Sync + 'static> Claimer<S> {
                 rest,
                 source,
                 taken,
-                recall: Recall::at(until),
+                until,
             };
             match self.group.handler_for(&unit.first.kind) {
                 Some(handler) => {

@@ -258,13 +258,14 @@ impl Book {
         self.messages += 1 + unit.rest.len();
         self.units += 1;
         if let Source::Lane { lane, token } = unit.source {
-            self.note_cancelled(unit.first.offset, token, &unit.recall);
+            let recall = Recall::at(unit.until);
+            self.note_cancelled(unit.first.offset, token, &recall);
             let held = HeldLane {
                 at: unit.first.offset,
                 done: None,
                 reported: unit.taken,
                 lost: false,
-                recall: unit.recall.clone(),
+                recall,
             };
             self.lanes.insert((lane, token), held);
         }

@@ -113,9 +113,9 @@ impl<S: Send + Sync + 'static> Crew<S> {
         turn: &Turn,
         watched: &Watched<'_>,
     ) {
-        let Taken { unit, run } = taken;
+        let Taken { unit, run, recall } = taken;
         let stops = Stops {
-            recall: unit.recall.clone(),
+            recall,
             leaving: &self.leaving,
             ending: &self.ending,
             notice: self.notice,
@@ -204,7 +204,7 @@ impl<S: Send + Sync + 'static> Crew<S> {
             rest,
             source: Source::Lane { lane, token },
             taken: Instant::now(),
-            recall: group.ledger.lane_recall(lane, token),
+            until: Instant::now(),
             _solo: None,
         };
         let most = group.handlers[handler].concurrency.min(self.slots.all());

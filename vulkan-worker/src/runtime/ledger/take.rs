@@ -1,4 +1,4 @@
-use super::{Book, Ledger, Running, Source, Unit};
+use super::{Book, Ledger, Recall, Running, Source, Unit};
 
 /// A unit that a runner has taken: from here on it is in work.
 #[derive(Debug)]
@@ -6,6 +6,8 @@ pub(crate) struct Taken {
     pub(crate) unit: Unit,
     /// By what its end is told; a run of a key goes by its lane.
     pub(crate) run: Option<usize>,
+    /// How its first message is called back.
+    pub(crate) recall: Recall,
 }
 
 impl Ledger {
@@ -57,20 +59,28 @@ impl Book {
             return None;
         }
         let unit = self.queues[handler].pop_front()?;
-        let run = match unit.source {
-            // Noted when it was queued: the lane is held from then on.
-            Source::Lane { .. } => None,
+        let (run, recall) = match unit.source {
+            // Held since it was queued.
+            Source::Lane { lane, token } => {
+                let held = self.lanes.get(&(lane, token));
+                (
+                    None,
+                    held.map(|held| held.recall.clone()).unwrap_or_default(),
+                )
+            }
             source @ (Source::Claim(token) | Source::Own(token)) => {
                 let offset = unit.first.offset;
-                self.note_cancelled(offset, token, &unit.recall);
-                Some(self.running.insert(Running {
+                let recall = Recall::at(unit.until);
+                self.note_cancelled(offset, token, &recall);
+                let running = Running {
                     offset,
                     source,
-                    recall: unit.recall.clone(),
-                }))
+                    recall: recall.clone(),
+                };
+                (Some(self.running.insert(running)), recall)
             }
         };
-        Some(Taken { unit, run })
+        Some(Taken { unit, run, recall })
     }
 
     fn next_is_fresh(&self, handler: usize) -> bool {

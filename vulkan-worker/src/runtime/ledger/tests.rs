@@ -5,7 +5,7 @@ use futures::FutureExt;
 use serde_json::value::RawValue;
 use vulkan_core::engine::{Claimed, Fate, Held, Item, Outcome, Verdict};
 
-use super::{Ledger, Recall, Source, Unit};
+use super::{Ledger, Source, Unit};
 
 const CLAIM: i64 = 7;
 const BOUND: Duration = Duration::from_secs(1);
@@ -35,7 +35,7 @@ fn unit(offsets: &[i64], source: Source, taken: Instant) -> Unit {
         rest: messages.collect(),
         source,
         taken,
-        recall: Recall::at(taken + LEASE),
+        until: taken + LEASE,
         _solo: None,
     }
 }
@@ -124,7 +124,7 @@ fn a_stale_row_tells_its_handler_and_is_not_spoken_of_again() {
         fate: Fate::Stale,
     };
     assert_eq!(ledger.settled(&due, &[stale]), 1);
-    assert!(taken.unit.recall.is_lost());
+    assert!(taken.recall.is_lost());
     assert!(ledger.hold(5, None).is_empty());
     ledger.end(taken.run.unwrap(), Outcome::Done);
     assert!(ledger.gather(start + BOUND, BOUND).is_empty());
@@ -158,7 +158,7 @@ fn a_lost_lane_goes_on_with_nothing_and_says_nothing() {
     let start = Instant::now();
     let ledger = Ledger::new(1);
     queue(&ledger, 0, unit(&[1, 2], LANE, start), 1);
-    let recall = ledger.next(0).unwrap().unit.recall;
+    let recall = ledger.next(0).unwrap().recall;
     ledger.lose(&[Held {
         group_id: 5,
         offset: 1,
@@ -227,7 +227,7 @@ fn what_is_abandoned_goes_back_once() {
     let taken = ledger.next(0).unwrap();
     ledger.close();
     assert_eq!(ledger.abandon(), 1);
-    assert!(taken.unit.recall.is_lost());
+    assert!(taken.recall.is_lost());
     let due = ledger.gather(start, BOUND);
     assert_eq!(said(&due.settlement.items), [(1, Outcome::Release)]);
     // The handler ends after all: too late to be heard.
@@ -304,14 +304,12 @@ fn the_rest_of_a_run_is_handed_on_and_stays_held() {
     assert_eq!(ledger.next(0).unwrap().unit.first.offset, 1);
     assert!(ledger.next(0).is_none());
     assert!(ledger.lane_next(3, 9, 1, 2));
-    let mut rest = unit(&[2], lane, start);
-    rest.recall = ledger.lane_recall(3, 9);
-    assert!(ledger.hand_on(1, rest, 1));
+    assert!(ledger.hand_on(1, unit(&[2], lane, start), 1));
     assert_eq!(ledger.hold(5, None)[0].offset, 2);
     let second = ledger.next(1).unwrap();
     assert_eq!(second.unit.first.offset, 2);
     ledger.lose(&ledger.hold(5, None));
-    assert!(second.unit.recall.is_lost());
+    assert!(second.recall.is_lost());
     ledger.lane_end(3, 9, 2, Outcome::Done, 1);
     assert_eq!((ledger.load(), ledger.in_work()), (0, 0));
 
@@ -334,7 +332,7 @@ fn a_lease_holds_until_it_was_extended_to() {
     let past = start.checked_sub(LEASE).unwrap();
     let ledger = claimed(&[1, 2], past);
     queue(&ledger, 0, unit(&[3, 4], LANE, past), 1);
-    let [first, second, run] = [0; 3].map(|handler| ledger.next(handler).unwrap().unit.recall);
+    let [first, second, run] = [0; 3].map(|handler| ledger.next(handler).unwrap().recall);
     assert!(first.is_gone() && second.is_gone() && run.is_gone());
     // Its claim is open still; with the second message alone it fares otherwise.
     ledger.renew(&ledger.hold(5, Some(start)), start + LEASE);

@@ -4,8 +4,6 @@ use std::time::Instant;
 use tokio::sync::OwnedSemaphorePermit;
 use vulkan_core::engine::Claimed;
 
-use super::Recall;
-
 /// Where a message's state stands, and so how it is settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
@@ -30,8 +28,8 @@ pub(crate) struct Unit {
     pub(crate) rest: VecDeque<Claimed>,
     pub(crate) source: Source,
     pub(crate) taken: Instant,
-    /// How its first message is called back.
-    pub(crate) recall: Recall,
+    /// When its lease ends, unless it is renewed; of a run that goes on, its lane knows.
+    pub(crate) until: Instant,
     /// Held as long as a message is in work that came back from a lost lease.
     pub(crate) _solo: Option<OwnedSemaphorePermit>,
 }

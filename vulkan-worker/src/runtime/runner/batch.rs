@@ -27,7 +27,7 @@ impl<S: Send + Sync + 'static> Crew<S> {
         // While they waited for their turn.
         let (recalled, mut taken): (Vec<_>, Vec<_>) = taken
             .into_iter()
-            .partition(|Taken { unit, .. }| unit.recall.is_cancelled() || unit.recall.is_gone());
+            .partition(|Taken { recall, .. }| recall.is_cancelled() || recall.is_gone());
         for taken in recalled {
             self.not_begun(group, assigned, taken);
         }
@@ -38,16 +38,13 @@ impl<S: Send + Sync + 'static> Crew<S> {
         taken.sort_unstable_by_key(|taken| taken.unit.first.offset);
         let tx = Arc::new(TxSlot::new(&self.tx));
         let stops = BatchStops {
-            recalls: taken
-                .iter()
-                .map(|taken| taken.unit.recall.clone())
-                .collect(),
+            recalls: taken.iter().map(|taken| taken.recall.clone()).collect(),
             ending: &self.ending,
             notice: self.notice,
             watched,
         };
         let (mut deliveries, mut places) = (Vec::new(), Vec::new());
-        for Taken { unit, run } in taken {
+        for Taken { unit, run, .. } in taken {
             let (offset, token) = (unit.first.offset, unit.first.token);
             places.push((offset, token, unit.source, run, unit.rest, unit._solo));
             let cancellation = Cancellation::under(&self.leaving);
@@ -97,8 +94,8 @@ impl<S: Send + Sync + 'static> Crew<S> {
 
     /// Ends a message that was cancelled before it began, which the database makes dead, or one that is gone.
     fn not_begun(&self, group: &Arc<Group<S>>, handler: &Assigned<S>, taken: Taken) {
-        let Taken { unit, run } = taken;
-        let outcome = if unit.recall.is_gone() {
+        let Taken { unit, run, recall } = taken;
+        let outcome = if recall.is_gone() {
             Outcome::Release
         } else {
             let attempt = Attempt {
