@@ -14,7 +14,7 @@ pub(crate) fn print(line: impl Display) -> io::Result<()> {
     out.flush()
 }
 
-/// As [`print`], where it does not matter.
+/// As [`print()`], where it does not matter.
 pub(crate) fn say(line: impl Display) {
     let _ = print(line);
 }
