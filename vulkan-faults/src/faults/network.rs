@@ -22,7 +22,11 @@ async fn behind_a_proxy(plan: &Plan, name: &'static str, setup: Setup) -> Result
 /// F7.
 pub(super) async fn half_open(plan: Plan) -> Result<Outcome> {
     // Of sessions that fell silent some generations are there at a time.
-    let setup = Setup::base().settings(&[("max_connections", "400")]);
+    let mut setup = Setup::base().settings(&[("max_connections", "400")]);
+    // What a handler asks on its own transaction nobody else gives up.
+    for group in &mut setup.groups {
+        group.timeout_ms = Some(20_000);
+    }
     let (mut stand, proxy) = behind_a_proxy(&plan, "f7", setup).await?;
     // Publishers, too, wait for answers that do not come.
     stand.least_load = None;
