@@ -94,7 +94,12 @@ fn reclaims(stand: &Stand) -> (Vec<f64>, f64) {
 /// F2.
 pub(super) async fn zombie(plan: Plan) -> Result<Outcome> {
     let lease = plan.form(1000, 2000);
-    let mut stand = Stand::under_load(&plan, "f2", Setup::base().lease(lease)).await?;
+    let mut setup = Setup::base().lease(lease);
+    // Who has nothing in work when it is stopped has nothing to lose.
+    for group in &mut setup.groups {
+        group.millis = 60;
+    }
+    let mut stand = Stand::under_load(&plan, "f2", setup).await?;
     let mut told = 0;
     let times = plan.of(3, 100);
     for _ in 0..times {
