@@ -221,3 +221,37 @@ async fn who_lost_a_retry_does_not_complete_it() {
         .unwrap();
     assert_eq!(group.status(offset).await, Some(("done".into(), 2)));
 }
+
+/// Somebody else has the very same range, or lane, by now, under a lease of theirs.
+#[tokio::test]
+async fn who_had_it_before_a_rewind_does_not_complete_it() {
+    for keyed in [false, true] {
+        let db = TestDb::new().await;
+        let group = db.group("g").await;
+        let event = Publish::new("n");
+        let event = if keyed { event.key("k") } else { event };
+        let offset = event.send(&db.pool).await;
+        let zombie = group.claim_one().await;
+        db.run("SELECT vulkan.replay('orders', 'g', to_position => 'earliest')")
+            .await;
+        let holder = group.claim_one().await;
+        let complete = async |message: &Message| {
+            sqlx::query("SELECT vulkan.complete($1, $2, $3, $4)")
+                .bind(group.id)
+                .bind(offset)
+                .bind(message.token)
+                .bind(message.lane)
+                .execute(&db.pool)
+                .await
+        };
+        let late = complete(&zombie).await.unwrap_err();
+        assert_eq!(late.as_database_error().unwrap().code().unwrap(), "VK007");
+        assert_eq!(
+            group.status(offset).await,
+            Some(("processing".into(), 1)),
+            "keyed: {keyed}"
+        );
+        complete(&holder).await.unwrap();
+        assert_eq!(group.status(offset).await, Some(("done".into(), 1)));
+    }
+}
