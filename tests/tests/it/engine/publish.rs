@@ -177,6 +177,24 @@ async fn after_a_rolled_back_savepoint_the_publisher_still_holds_the_horizon() {
     assert!(top >= early_commit);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_batch_is_not_passed_by() {
+    let db = TestDb::new().await;
+    let group = db.group("audit").await;
+    let mut open = db.pool.begin().await.unwrap();
+    let late: Vec<i64> = sqlx::query_scalar(
+        "SELECT vulkan.publish_many('orders', '{a,b}', ARRAY['1', '2']::jsonb[])",
+    )
+    .fetch_all(&mut *open)
+    .await
+    .unwrap();
+    let behind = Publish::new("behind").send(&db.pool).await;
+    assert!(group.claim().await.is_empty());
+    open.commit().await.unwrap();
+    let seen: Vec<i64> = group.claim().await.iter().map(|m| m.offset).collect();
+    assert_eq!(seen, [late[0], late[1], behind]);
+}
+
 /// A setting is anybody's: what it says of the floor is not believed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_floor_that_somebody_set_hides_no_publisher() {
